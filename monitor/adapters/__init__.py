@@ -1,0 +1,1 @@
+"""Touches the world: clock, network, store, files, logs."""

@@ -1,0 +1,1 @@
+"""Decides: pure functions and values, no I/O, no clock, no async."""

@@ -1,0 +1,1 @@
+"""Shows: HTTP routes, JSON, metrics."""
