@@ -58,3 +58,62 @@ class Observation:
     at: datetime
     result: Result
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Seconds spent in each phase of a probe; None: the phase was not reached."""
+
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    ttfb: float | None = None
+    transfer: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What a certificate says of itself. `sha256` is the fingerprint in lower-case hex."""
+
+    subject: str
+    issuer: str
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    names: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What the handshake settled, also when it failed. `chain` is what the server sent, leaf first.
+
+    `alert` is the TLS alert the server sent, if any, such as `certificate_required`.
+    """
+
+    version: str | None = None
+    cipher: str | None = None
+    chain: tuple[CertificateFacts, ...] = ()
+    alert: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one probe saw, before it is judged.
+
+    `at` is the start, `duration` the whole in seconds. `failure` is the reason why there was no HTTP
+    answer, else None and `status` is set. `head` is the first bytes of the body as text, only kept
+    when the status is one with which gateways refuse certificates. `request_id` is the X-Request-ID.
+    """
+
+    endpoint: str
+    at: datetime
+    duration: float
+    failure: Reason | None = None
+    detail: str = ""
+    status: int | None = None
+    head: str = ""
+    retry_after: str | None = None
+    request_id: str = ""
+    phases: Phases = Phases()
+    tls: TlsFacts = TlsFacts()

@@ -1,0 +1,121 @@
+"""What the daemon asks of the world, as protocols; adapters answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from monitor.core.alert import Event
+from monitor.core.endpoint import Endpoint
+from monitor.core.fact import Fact
+from monitor.core.verdict import Evidence, Observation
+
+
+class Clock(Protocol):
+    """Wall clock and monotonic clock."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never steps."""
+        ...
+
+
+class Prober(Protocol):
+    """Asks one endpoint once."""
+
+    async def probe(self, endpoint: Endpoint) -> Evidence:
+        """What the endpoint answered. A failing endpoint is evidence, never an exception."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An observation with what is kept beside it: duration in microseconds, HTTP status if any."""
+
+    observation: Observation
+    duration_us: int
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """A settled span of an endpoint: state is one of up, unconfirmed, impaired, down, unknown."""
+
+    endpoint: str
+    start: datetime
+    end: datetime
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageRow:
+    """An outage of an endpoint, keyed (endpoint, start); `end` is None while it lasts."""
+
+    endpoint: str
+    start: datetime
+    confirmed_at: datetime
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction: what was learned and everything it caused. All or nothing.
+
+    `receivers` are the names of the webhooks that each of `events` is to be delivered to.
+    """
+
+    samples: Sequence[Sample] = ()
+    facts: Sequence[Fact] = ()
+    spans: Sequence[SpanRow] = ()
+    outages: Sequence[OutageRow] = ()
+    events: Sequence[Event] = ()
+    receivers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one receiver. `attempts` counts those already made."""
+
+    id: int
+    receiver: str
+    webhook_id: str
+    event: Event
+    attempts: int
+    first_at: datetime
+    state: str
+    last_error: str | None
+
+
+class Outbox(Protocol):
+    """Undelivered events, kept in the store."""
+
+    async def due(self, receiver: str, now: datetime, limit: int) -> list[Delivery]:
+        """Pending deliveries whose time has come, oldest first, at most one per key: the head of it."""
+        ...
+
+    async def next_due(self, receiver: str) -> datetime | None:
+        """When the next pending delivery of the receiver falls due; None if none is pending."""
+        ...
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+        """Record that the receiver accepted it."""
+        ...
+
+    async def failed(
+        self, delivery: Delivery, now: datetime, *, error: str, retry_at: datetime | None
+    ) -> None:
+        """Record a failed attempt; without `retry_at` the delivery is dead."""
+        ...
+
+    async def dead(self) -> list[Delivery]:
+        """All dead deliveries, oldest first."""
+        ...
+
+    async def resend(self, ids: Sequence[int], now: datetime) -> int:
+        """Make these dead deliveries pending again at once; how many were."""
+        ...
