@@ -1,0 +1,1 @@
+"""A slow and obvious second account of the same facts, written apart from `monitor.core`."""
