@@ -1,3 +1,3 @@
-"""Availability of UK pensions dashboards endpoints, watched over mutual TLS and accounted exactly."""
+"""Availability of UK pensions dashboards endpoints: watched over mutual TLS, accounted exactly."""
 
 __version__ = "0.1.0"
