@@ -1,0 +1,30 @@
+"""What became of one attempt to deliver an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The receiver has it; it is never sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not taken now, but it may be later. `after` is the shortest wait the receiver asked for."""
+
+    error: str
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The receiver will never take it as it is: trying again cannot help."""
+
+    error: str
+
+
+Outcome: TypeAlias = Accepted | Retry | Rejected
