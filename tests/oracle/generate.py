@@ -65,10 +65,10 @@ class _Generator:
         self.step = step
         self.day = self._first_day()
         self.start = _midnight(self.day)
-        self.until = self.start + step * rng.choice(
-            (rng.randint(300, 1500), rng.randint(1450, 3600))
-        )
         month_end = _midnight(_next_month(self.day))
+        to_the_end = self.start + 3600 * step > month_end and self.chance(0.7)
+        few, many = rng.randint(300, 1500), rng.randint(1450, 3600)
+        self.until = self.start + step * (many if to_the_end else rng.choice((few, many)))
         if self.start < month_end < self.until and rng.random() < 0.3:
             self.until = month_end
         self.config = self._config()
@@ -78,8 +78,8 @@ class _Generator:
         self.serial = 0
         facts: list[Document] = []
         for endpoint in self.config["endpoints"]:
-            facts += self._observations(endpoint)
-        for _ in range(rng.choice((0, 1, 1, 2, 3, 4))):
+            facts += [] if self.chance(0.04) else self._observations(endpoint)
+        for _ in range(rng.choice((0, 1, 2, 3, 4, 5))):
             facts += self._declaration()
         for _ in range(rng.choice((0, 0, 1, 1, 2))):
             facts += self._assertion()
