@@ -1,0 +1,198 @@
+"""Stand-ins that keep the promises of the real parts; the contract suites run over both."""
+
+import uuid
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from monitor.core.alert import Event
+from monitor.core.fact import Fact
+from monitor.errors import StoreUnwritable
+from monitor.ports import Change, Delivery, OutageRow, Sample, SpanRow
+
+STATES = {"up", "unconfirmed", "impaired", "down", "unknown"}
+
+
+class MemoryStore:
+    """The store's reading and writing, in memory. Set `broken` and it cannot be written."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.changes: list[Change] = []
+        self._samples: dict[str, list[Sample]] = {}
+        self._facts: list[Fact] = []
+        self._spans: dict[str, list[SpanRow]] = {}
+        self._outages: dict[tuple[str, datetime], OutageRow] = {}
+        self._events: list[Event] = []
+        self._deliveries: dict[int, Delivery] = {}
+        self._due: dict[int, datetime] = {}
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    # Writing
+
+    async def commit(self, change: Change) -> None:
+        self._writable()
+        spans = {endpoint: list(rows) for endpoint, rows in self._spans.items()}
+        for span in change.spans:
+            _put_span(spans, span)
+        self._spans = spans
+        for sample in change.samples:
+            rows = self._samples.setdefault(sample.observation.endpoint, [])
+            place = bisect_left(rows, sample.observation.at, key=_at)
+            if place == len(rows) or _at(rows[place]) != sample.observation.at:
+                rows.insert(place, sample)
+        self._facts += change.facts
+        for outage in change.outages:
+            self._outages[outage.endpoint, outage.start] = outage
+        for event in change.events:
+            self._put_event(event, change.receivers)
+        self.changes.append(change)
+
+    async def replace_derived(self, spans: Iterable[SpanRow], outages: Iterable[OutageRow]) -> None:
+        self._writable()
+        fresh: dict[str, list[SpanRow]] = {}
+        for span in sorted(spans, key=lambda span: (span.endpoint, span.start)):
+            _put_span(fresh, span)
+        self._spans = fresh
+        self._outages = {(outage.endpoint, outage.start): outage for outage in outages}
+
+    def _put_event(self, event: Event, receivers: Sequence[str]) -> None:
+        self._events.append(event)
+        name = f"msg_{uuid.uuid4().hex}"
+        for receiver in receivers:
+            number = len(self._deliveries) + 1
+            self._deliveries[number] = Delivery(
+                number, receiver, name, event, 0, event.at, "pending", None
+            )
+            self._due[number] = event.at
+
+    def _writable(self) -> None:
+        if self.broken:
+            raise StoreUnwritable("the store in memory was told to refuse writes; clear `broken`")
+
+    # Reading
+
+    def facts(self, after: int = 0) -> Iterator[tuple[int, Fact]]:
+        yield from list(enumerate(self._facts, start=1))[after:]
+
+    def observations(self, endpoint: str, start: datetime, end: datetime) -> list[Sample]:
+        rows = self._samples.get(endpoint, [])
+        return rows[bisect_left(rows, start, key=_at) : bisect_left(rows, end, key=_at)]
+
+    def observations_since(self, starts: Mapping[str, datetime]) -> list[Sample]:
+        found: list[Sample] = []
+        for endpoint, start in starts.items():
+            for sample in self._samples.get(endpoint, []):
+                if _at(sample) >= start:
+                    insort(found, sample, key=_order)
+        return found
+
+    def last_observation_before(self, endpoint: str, t: datetime) -> Sample | None:
+        rows = self._samples.get(endpoint, [])
+        place = bisect_left(rows, t, key=_at)
+        return rows[place - 1] if place else None
+
+    def iter_observations(
+        self, start: datetime | None = None, end: datetime | None = None
+    ) -> Iterator[Sample]:
+        every = sorted((row for rows in self._samples.values() for row in rows), key=_order)
+        for sample in every:
+            if (start is None or start <= _at(sample)) and (end is None or _at(sample) < end):
+                yield sample
+
+    def spans(self, start: datetime | None = None) -> Iterator[SpanRow]:
+        for _, rows in sorted(self._spans.items()):
+            yield from (row for row in rows if start is None or row.end > start)
+
+    def outages(self) -> Iterator[OutageRow]:
+        for _, outage in sorted(self._outages.items()):
+            yield outage
+
+    def frontiers(self) -> dict[str, datetime]:
+        return {endpoint: rows[-1].end for endpoint, rows in sorted(self._spans.items())}
+
+    # The outbox
+
+    async def due(self, receiver: str, now: datetime, limit: int) -> list[Delivery]:
+        heads = self._heads(receiver)
+        return [delivery for delivery in heads if self._due[delivery.id] <= now][:limit]
+
+    async def next_due(self, receiver: str) -> datetime | None:
+        return min((self._due[head.id] for head in self._heads(receiver)), default=None)
+
+    async def delivered(self, delivery: Delivery, now: datetime) -> None:
+        self._writable()
+        stored = self._deliveries[delivery.id]
+        if stored.state != "delivered":
+            self._deliveries[delivery.id] = replace(
+                stored, state="delivered", attempts=stored.attempts + 1
+            )
+
+    async def failed(
+        self, delivery: Delivery, now: datetime, *, error: str, retry_at: datetime | None
+    ) -> None:
+        self._writable()
+        stored = self._deliveries[delivery.id]
+        if stored.state == "pending":
+            state = "dead" if retry_at is None else "pending"
+            self._deliveries[delivery.id] = replace(
+                stored, state=state, attempts=stored.attempts + 1, last_error=error
+            )
+            self._due[delivery.id] = now if retry_at is None else retry_at
+
+    async def dead(self) -> list[Delivery]:
+        return [delivery for delivery in self._deliveries.values() if delivery.state == "dead"]
+
+    async def resend(self, ids: Sequence[int], now: datetime) -> int:
+        self._writable()
+        dead = [number for number in ids if self._state(number) == "dead"]
+        for number in dead:
+            self._deliveries[number] = replace(
+                self._deliveries[number], state="pending", attempts=0, first_at=now
+            )
+            self._due[number] = now
+        return len(dead)
+
+    def queue_stats(self) -> dict[str, tuple[int, datetime | None, int]]:
+        stats = {}
+        for receiver in sorted({delivery.receiver for delivery in self._deliveries.values()}):
+            own = [row for row in self._deliveries.values() if row.receiver == receiver]
+            pending = [row.first_at for row in own if row.state == "pending"]
+            dead = sum(row.state == "dead" for row in own)
+            if pending or dead:
+                stats[receiver] = (len(pending), min(pending, default=None), dead)
+        return stats
+
+    def _heads(self, receiver: str) -> list[Delivery]:
+        heads: dict[str, Delivery] = {}
+        for delivery in self._deliveries.values():
+            if delivery.receiver == receiver and delivery.state == "pending":
+                heads.setdefault(delivery.event.key, delivery)
+        return list(heads.values())
+
+    def _state(self, number: int) -> str | None:
+        found = self._deliveries.get(number)
+        return None if found is None else found.state
+
+
+def _put_span(spans: dict[str, list[SpanRow]], span: SpanRow) -> None:
+    if span.state not in STATES:
+        raise KeyError(span.state)
+    rows = spans.setdefault(span.endpoint, [])
+    if rows and rows[-1].end > span.start:
+        raise ValueError(f"span of {span.endpoint} overlaps the one before")
+    if rows and (rows[-1].end, rows[-1].state) == (span.start, span.state):
+        rows[-1] = replace(rows[-1], end=span.end)
+    else:
+        rows.append(span)
+
+
+def _at(sample: Sample) -> datetime:
+    return sample.observation.at
+
+
+def _order(sample: Sample) -> tuple[datetime, str]:
+    return sample.observation.at, sample.observation.endpoint
