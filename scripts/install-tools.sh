@@ -50,13 +50,12 @@ if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends $mis
 fi
 rm -f "$log"
 
-if command -v systemctl >/dev/null 2>&1; then
-    for package in $missing; do
-        unit=${package%-light}.service
-        # Those without a service of their own have nothing to disable.
-        if [ -e "/lib/systemd/system/$unit" ]; then
-            systemctl --quiet disable "$unit" 2>/dev/null ||
-                echo "install-tools: could not disable $unit; it may start with the machine" >&2
-        fi
-    done
-fi
+# deb-systemd-helper works where systemd does not run, too.
+for package in $missing; do
+    unit=${package%-light}.service
+    # Those without a service of their own have nothing to disable.
+    if [ -e "/lib/systemd/system/$unit" ]; then
+        deb-systemd-helper disable "$unit" >/dev/null ||
+            echo "install-tools: could not disable $unit; it may start with the machine" >&2
+    fi
+done
