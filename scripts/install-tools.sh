@@ -50,12 +50,13 @@ if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends $mis
 fi
 rm -f "$log"
 
-# deb-systemd-helper works where systemd does not run, too.
+# Without systemd there is nothing that would start them.
+command -v systemctl >/dev/null 2>&1 || exit 0
 for package in $missing; do
     unit=${package%-light}.service
     # Those without a service of their own have nothing to disable.
     if [ -e "/lib/systemd/system/$unit" ]; then
-        deb-systemd-helper disable "$unit" >/dev/null ||
+        systemctl --quiet disable "$unit" >/dev/null 2>&1 ||
             echo "install-tools: could not disable $unit; it may start with the machine" >&2
     fi
 done
