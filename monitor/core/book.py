@@ -19,7 +19,7 @@ from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Body, Fact
 from monitor.core.holdername import Holdername, Register
 from monitor.core.incident import Incident, IncidentState, Need, Record
-from monitor.core.interval import BEGINNING, Interval, IntervalSet
+from monitor.core.interval import BEGINNING, MICROSECOND, Interval, IntervalSet
 from monitor.core.month import Month, months_between, show_instant
 from monitor.core.outage import Class, SeriesOutage, Source, cut, filled, overlay, worst
 from monitor.core.rules import Rules
@@ -216,7 +216,7 @@ class Book:
         return [
             Series(endpoint.service, endpoint=endpoint.id)
             for endpoint in self.register.endpoints.values()
-            if self.register.eligible(endpoint.id) is not None
+            if endpoint.live
         ]
 
     def accounted_holdernames(self) -> list[Series]:
@@ -323,11 +323,8 @@ class Book:
         if outage.end is not None and key in self._cuts:
             return self._cuts[key]
         counts = self.register.eligible(series.endpoint)
-        end = now if outage.end is None else min(outage.end, now)
-        if counts is None or outage.start >= end:
-            return None
-        interval = Interval(outage.start, end).clip(counts)
-        if interval is None:
+        interval = None if counts is None else _until(outage, now, counts)
+        if counts is None or interval is None:
             return None
         states = self.endpoint_states(series.endpoint, interval, now)
         goes_on = outage.end is None and counts.end > now
@@ -347,23 +344,26 @@ class Book:
     ) -> Iterator[tuple[Interval, bool, Source, datetime]]:
         """(span, open, source, confirmed) of what makes a holdername series unavailable."""
         assert series.holdername is not None
-        for period in self.register.serving(series.holdername, series.service):
-            goes_on = period.interval.end > now
+        periods = self.register.serving(series.holdername, series.service)
+        serving_now = next((p.names for p in periods if now in p.interval), frozenset())
+        asserted = [
+            (one, span)
+            for one in self.assertions.values()
+            if one.concerns(series.holdername, series.service)
+            and (span := one.span(now)) is not None
+        ]
+        for period in periods:
             for name in sorted(period.names):
                 for outage in self.endpoint_outages(name):
-                    end = now if outage.end is None else min(outage.end, now)
-                    if outage.start < end:
-                        part = Interval(outage.start, end).clip(period.interval)
-                        if part is not None:
-                            is_open = outage.end is None and goes_on
-                            yield part, is_open, Source.PROBE, outage.confirmed_at
-            for one in self.assertions.values():
-                span = one.span(now)
-                if span is None or not one.concerns(series.holdername, series.service):
-                    continue
+                    part = _until(outage, now, period.interval)
+                    if part is not None:
+                        goes_on = outage.end is None and part.end == now and name in serving_now
+                        yield part, goes_on, Source.PROBE, outage.confirmed_at
+            for one, span in asserted:
                 part = span.clip(period.interval)
                 if part is not None:
-                    yield part, one.is_open(now) and goes_on, Source.ASSERTED, one.learned_at
+                    goes_on = one.is_open(now) and part.end == now and bool(serving_now)
+                    yield part, goes_on, Source.ASSERTED, one.learned_at
 
     def _holdername_outages(self, series: Series, now: datetime) -> list[SeriesOutage]:
         """Maximal spans of the endpoints' outages and assertions, merged (accounting 5)."""
@@ -375,7 +375,7 @@ class Book:
             found.append(
                 SeriesOutage(
                     whole,
-                    any(is_open for part, is_open, *_ in inside if part.end == whole.end),
+                    any(is_open for _, is_open, *_ in inside),
                     sources.pop() if len(sources) == 1 else Source.MIXED,
                     min(confirmed for *_, confirmed in inside),
                     cut(self.states(series, whole, now), self.calendar.covers(series)),
@@ -390,7 +390,7 @@ class Book:
         zone = self.rules.zone
         counts = [part for part in self.eligible(series) if part.start < now]
         if not counts:
-            return [Month.of(now, zone)]
+            return [Month.of(now - MICROSECOND, zone)]
         listed = {
             (month.year, month.number): month
             for part in counts
@@ -561,6 +561,12 @@ class Book:
             if counts is not None:
                 marks |= {counts.start, counts.end}
         return sorted(marks)
+
+
+def _until(outage: Outage, now: datetime, bounds: Interval) -> Interval | None:
+    """The part of an outage inside bounds, up to now."""
+    end = now if outage.end is None else min(outage.end, now)
+    return Interval(outage.start, end).clip(bounds) if outage.start < end else None
 
 
 def _first_needing(

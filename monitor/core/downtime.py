@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 
 from monitor.core.endpoint import Service
 from monitor.core.fact import BadFact, Body, Fact
@@ -90,7 +91,7 @@ class Declaration:
         effects = [version.effective_at(rules) for version in self.versions]
         end = self.cancelled_at if self.cancelled_at is not None else FOREVER
         starts = sorted({at for at in effects if at is not None and at < end})
-        for start, until in zip(starts, [*starts[1:], end], strict=True):
+        for start, until in pairwise([*starts, end]):
             chain = tuple(
                 version
                 for version, at in zip(self.versions, effects, strict=True)

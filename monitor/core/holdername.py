@@ -119,6 +119,15 @@ class Register:
             for service, name, interval in _rows(holdername, self.endpoints, zone):
                 serving.setdefault((holdername.guid, service), []).append((name, interval))
                 active.setdefault(name, []).append((holdername.guid, interval))
+        self._series = sorted(
+            {
+                (holdername.guid, self.endpoints[name].service)
+                for holdername in self.holdernames.values()
+                for row in holdername.serves
+                for name in row.endpoints
+                if self.endpoints[name].live
+            }
+        )
         self._serving = {key: periods(parts) for key, parts in serving.items()}
         self._active = {key: periods(parts) for key, parts in active.items()}
 
@@ -135,8 +144,8 @@ class Register:
         return self._active.get(endpoint, ())
 
     def holdername_series(self) -> list[tuple[str, Service]]:
-        """Every (holdername GUID, service) that is ever served by a live endpoint, in order."""
-        return sorted(self._serving)
+        """Every (holdername GUID, service) that a live endpoint is to serve, in order."""
+        return self._series
 
     def guids_at(self, endpoints: Iterable[str], during: Interval) -> list[str]:
         """The GUIDs active at any of the endpoints at any instant of the span, sorted."""

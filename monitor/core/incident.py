@@ -104,7 +104,7 @@ def derive(needs: Iterable[Need], quiet_period: timedelta) -> list[Incident]:
 
 
 def _runs(needs: Sequence[Need], quiet_period: timedelta) -> Iterator[list[Need]]:
-    """Needs of one cause, in order of start, in runs. Those of one assertion are always one run."""
+    """Needs of one cause, in order of start, in runs. Those of one assertion are one run."""
     run: list[Need] = []
     end = needs[0].start
     for need in needs:
@@ -117,7 +117,7 @@ def _runs(needs: Sequence[Need], quiet_period: timedelta) -> Iterator[list[Need]
 
 
 def _incident(run: Sequence[Need]) -> Incident:
-    first = min(run, key=lambda need: (need.start, need.declaration or "", need.member))
+    first = run[0]
     ends = [need.end for need in run]
     emergency = first.cls is Class.SHORT_NOTICE
     return Incident(
