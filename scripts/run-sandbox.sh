@@ -39,7 +39,7 @@ clean() {
     rm -rf "$scratch"
 }
 
-stopping= sandbox= reader= daemon=
+stopping='' sandbox='' reader='' daemon=''
 scratch=$(mktemp -d)
 trap clean EXIT
 trap stop INT TERM HUP
