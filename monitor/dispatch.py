@@ -160,6 +160,7 @@ class _Lane:
         self._drain_for = drain
         self._rng = rng
         self._active: dict[str, asyncio.Task[None]] = {}  # by key: one delivery each
+        self._ended: set[str] = set()  # keys whose attempt ended since the outbox was last asked
         self._woken = asyncio.Event()
         self._stopping = False
         self._log = log.bind(receiver=notifier.name)
@@ -205,6 +206,7 @@ class _Lane:
         return min(next_due - now, IDLE) if next_due > now else POLL
 
     async def _due(self, now: datetime) -> list[Delivery]:
+        self._ended.clear()
         # Up to `concurrency` of them may be those under way.
         return await self._outbox.due(self._notifier.name, now, 2 * self._concurrency)
 
@@ -213,7 +215,9 @@ class _Lane:
             key = delivery.event.key
             if self._stopping or len(self._active) >= self._concurrency:
                 return
-            if key not in self._active:
+            # Of a key that ended meanwhile the outbox may have told what was so before that: the
+            # same delivery once more. The end woke us, so the next answer follows at once.
+            if key not in self._active and key not in self._ended:
                 self._active[key] = attempts.create_task(
                     self._attempt(delivery), name=f"deliver:{delivery.receiver}:{delivery.id}"
                 )
@@ -236,6 +240,7 @@ class _Lane:
             await self._record(delivery, await self._send(delivery))
         finally:
             del self._active[delivery.event.key]
+            self._ended.add(delivery.event.key)
             self._woken.set()
 
     async def _send(self, delivery: Delivery) -> Outcome:
