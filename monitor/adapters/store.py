@@ -68,9 +68,10 @@ REASON_CODES = {
 }
 STATE_CODES = {"up": 0, "unconfirmed": 1, "impaired": 2, "down": 3, "unknown": 4}
 
-# Reason times four plus result: up and ok are 0, which SQLite stores in no byte at all.
+# Reason times eight (room for results to come) plus result: what is up and ok is 0, which SQLite
+# stores in no byte at all.
 VERDICT_CODES = {
-    (result, reason): number * len(RESULT_CODES) + code
+    (result, reason): number * 8 + code
     for reason, number in REASON_CODES.items()
     for result, code in RESULT_CODES.items()
 }
@@ -705,6 +706,13 @@ _CHECKS = (
         ' max("end") OVER (PARTITION BY endpoint ORDER BY start'
         "  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM spans) s"
         " JOIN endpoints e ON e.key = s.endpoint WHERE s.start < s.before",
+    ),
+    (
+        "outages overlap",
+        "SELECT e.id || ' at ' || o.start FROM (SELECT endpoint, start,"
+        ' max(coalesce("end", 1 << 62)) OVER (PARTITION BY endpoint ORDER BY start'
+        "  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM outages) o"
+        " JOIN endpoints e ON e.key = o.endpoint WHERE o.start < o.before",
     ),
     (
         "spans of an unknown state",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -93,6 +94,7 @@ class Writer:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
+        self._file = _identity(path)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -155,6 +157,11 @@ class Writer:
 
     def _commit(self, group: list[_Job]) -> None:
         began = time.perf_counter()
+        if _identity(self._path) != self._file:
+            # SQLite would go on, and sync, into a file that nobody will ever find.
+            text = f"{self._path}: the file was moved or replaced; put it back, or restart"
+            _settle(group, [_Failure(StoreUnwritable(text)) for _ in group])
+            return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._one(job.work) for job in group]
@@ -204,6 +211,15 @@ class Writer:
         """Fail whatever was not answered yet."""
         text = f"{self._path}: the store's writer has stopped"
         _settle(jobs, [_Failure(StoreError(text)) for _ in jobs])
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file the path names at the moment, if any."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _settle(group: list[_Job], outcomes: list[Any]) -> None:

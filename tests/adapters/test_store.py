@@ -340,7 +340,8 @@ def test_codes_never_change() -> None:
     assert list(REASON_CODES.values()) == list(range(len(REASON_CODES)))
     assert STATE_CODES == {"up": 0, "unconfirmed": 1, "impaired": 2, "down": 3, "unknown": 4}
     assert VERDICT_CODES[Result.UP, Reason.OK] == 0
-    assert VERDICT_CODES[Result.DOWN, Reason.DNS] == 46
+    assert VERDICT_CODES[Result.DOWN, Reason.DNS] == 90
+    assert max(RESULT_CODES.values()) < 8
 
 
 def test_instants_are_exact() -> None:
@@ -453,6 +454,12 @@ def raw(store: SqliteStore) -> sqlite3.Connection:
     return store._writer._connection
 
 
+def test_writer_is_durable(sqlite: SqliteStore) -> None:
+    """Commits are synced to disk before they return, and references are held."""
+    for pragma, value in (("synchronous", 2), ("foreign_keys", 1), ("journal_mode", "wal")):
+        assert raw(sqlite).execute(f"PRAGMA {pragma}").fetchone() == (value,)
+
+
 async def test_full_disk_is_unwritable_then_recovers(sqlite: SqliteStore) -> None:
     """A full database refuses changes whole; once there is room the same change is stored."""
     await sqlite.commit(Change(samples=[sample("a", 0)]))
@@ -547,6 +554,18 @@ async def test_locked_database_is_unwritable_then_recovers(path: Path) -> None:
         intruder.execute("ROLLBACK")
         await store.commit(change)
         assert len(list(store.facts())) == 1
+
+
+async def test_moved_file_is_unwritable_until_it_is_back(sqlite: SqliteStore, path: Path) -> None:
+    """Nothing is acknowledged into a file that was moved away; put back, it is written again."""
+    change = Change(facts=[Fact(T0, "x", {})])
+    away = path.with_name("away.db")
+    os.rename(path, away)
+    with pytest.raises(StoreUnwritable, match="moved or replaced"):
+        await sqlite.commit(change)
+    os.rename(away, path)
+    await sqlite.commit(change)
+    assert sqlite.counts()["facts"] == 1
 
 
 def damage(path: Path) -> None:
@@ -754,6 +773,13 @@ async def test_counts_and_size(sqlite: SqliteStore) -> None:
     ("statements", "fault"),
     [
         (["INSERT INTO spans VALUES (1, -5000000, 1772323205000000, 0)"], "spans overlap: a at"),
+        (
+            [
+                "INSERT INTO outages VALUES (1, 5, 6, NULL)",
+                "INSERT INTO outages VALUES (1, 7, 8, 9)",
+            ],
+            "outages overlap: a at 7",
+        ),
         (["UPDATE spans SET state = 99"], "spans of an unknown state: a at"),
         (["UPDATE observations SET verdict = 9999 WHERE t % 7 = 0"], "unknown verdict: a at"),
         (["INSERT INTO facts VALUES (9, 0, 'x', '{')"], "facts that are not JSON: 9"),
