@@ -10,6 +10,7 @@ import pytest
 from monitor.adapters.lock import StoreLock
 from monitor.errors import StoreError, StoreLocked
 
+ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
@@ -53,6 +54,7 @@ def test_other_process_is_named_and_death_frees(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=ROOT,
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

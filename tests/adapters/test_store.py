@@ -33,6 +33,7 @@ from monitor.errors import StoreError, StoreUnwritable
 from monitor.ports import Change, Delivery, OutageRow, Outbox, Sample, SpanRow
 from tests.fakes import MemoryStore
 
+ROOT = Path(__file__).parents[2]
 Store = SqliteStore | MemoryStore
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -519,7 +520,7 @@ asyncio.run(main())
 def test_write_errors_of_the_system_are_survived(path: Path) -> None:
     """When the system refuses to let the files grow, changes are refused; then writing goes on."""
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, timeout=60, cwd=ROOT
     )
     assert done.stdout.splitlines() == [
         "refused after some: True",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from monitor.adapters.store import SqliteStore
 
+ROOT = Path(__file__).parents[2]
 KILLS = 25
 
 # Commits under load from many tasks, and prints each number only once its commit has returned.
@@ -71,6 +72,7 @@ def run_and_kill(path: Path, first: int, seconds: float) -> Run:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
+        cwd=ROOT,
     ) as writer:
         assert writer.stdout is not None
         assert writer.stderr is not None
