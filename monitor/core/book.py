@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from monitor.core import assertion as assertions
@@ -466,11 +467,6 @@ class Book:
                     continue
                 start, cls, declaration = part
                 end = min(span.end, outage.interval.end)
-                serving = [
-                    period.names
-                    for period in self.register.serving(guid, service)
-                    if period.interval.clip(Interval(start, end)) is not None
-                ]
                 yield Need(
                     member=one.id,
                     cause=one.id,
@@ -480,22 +476,33 @@ class Book:
                     confirmed_at=one.learned_at,
                     cls=cls,
                     declaration=declaration,
-                    endpoints=frozenset().union(*serving),
+                    endpoints=frozenset(),
                     holdernames=frozenset({guid}),
                 )
 
     def incidents(self, now: datetime, causes: set[str] | None = None) -> list[Incident]:
         """The incidents that the outages known now make up, in order of detection."""
         derived = incident.derive(self.needs(now, causes), self.rules.quiet_period)
-        return [self._with_holdernames(view, now) for view in derived]
+        return [self._with_names(view, now) for view in derived]
 
-    def _with_holdernames(self, view: Incident, now: datetime) -> Incident:
-        """Probed incidents concern every GUID active at their endpoints meanwhile."""
-        if view.asserted:
-            return view
-        end = now if view.restored_at is None else view.restored_at
-        guids = self.register.guids_at(view.endpoints, Interval(view.started_at, end))
-        return incident.with_holdernames(view, guids)
+    def _with_names(self, view: Incident, now: datetime) -> Incident:
+        """Probed incidents concern every GUID active at their endpoints meanwhile.
+
+        Those of an assertion concern every endpoint that serves what is asserted meanwhile.
+        """
+        during = Interval(view.started_at, now if view.restored_at is None else view.restored_at)
+        if not view.asserted:
+            return replace(view, holdernames=tuple(self.register.guids_at(view.endpoints, during)))
+        one = self.assertions[view.group]
+        serving = {
+            name
+            for guid, service in self.register.holdername_series()
+            if one.concerns(guid, service)
+            for period in self.register.serving(guid, service)
+            if period.interval.clip(during) is not None
+            for name in period.names
+        }
+        return replace(view, endpoints=tuple(sorted(serving)))
 
     def correlate(self, now: datetime, causes: set[str]) -> list[Fact]:
         """The facts that bring our incident records up to date for these causes; learns them too."""

@@ -169,16 +169,19 @@ def in_scope(series: Series, scope: Scope, window: Interval, register: Register)
     )
 
 
-def _told(chain: tuple[Version, ...], included: list[IntervalSet]) -> dict[datetime, IntervalSet]:
-    """For the last version of a chain: which of its instants count notice from which notification.
+def _told(chain: tuple[Version, ...], scoped: tuple[bool, ...]) -> dict[datetime, IntervalSet]:
+    """For the last version's window: which instants count notice from which notification.
 
     It is the `notified_at` of the earliest version in the unbroken run, up to the one in force, of
-    versions that include the instant (accounting 4.2).
+    versions that include the instant (accounting 4.2). `scoped` says which versions have the series
+    in scope.
     """
     found: dict[datetime, IntervalSet] = {}
-    run = included[-1]
+    run = IntervalSet([chain[-1].window])
     for place in range(len(chain) - 1, -1, -1):
-        earlier = run & included[place - 1] if place else IntervalSet()
+        earlier = IntervalSet()
+        if place and scoped[place - 1]:
+            earlier = run & IntervalSet([chain[place - 1].window])
         ends_here = run - earlier
         if ends_here:
             told = chain[place].notified_at
@@ -188,24 +191,35 @@ def _told(chain: tuple[Version, ...], included: list[IntervalSet]) -> dict[datet
     return found
 
 
+def _scoped(
+    chain: tuple[Version, ...], series: Series, register: Register
+) -> Iterator[tuple[Interval, tuple[bool, ...]]]:
+    """The last version's window in stretches over which the same versions have the series in scope."""
+    window = chain[-1].window
+    scopes = [in_scope(series, version.scope, window, register) for version in chain]
+    edges = {window.start, window.end}
+    for scope in scopes:
+        for part in scope:
+            edges |= {part.start, part.end}
+    for start, end in pairwise(sorted(edges)):
+        yield Interval(start, end), tuple(start in scope for scope in scopes)
+
+
 def covered_by(
     declaration: Declaration, series: Series, register: Register, rules: Rules
 ) -> list[Covered]:
     """Every stretch of a series that one declaration covers, in order (accounting 4)."""
     found: list[Covered] = []
-    scopes: dict[int, IntervalSet] = {}
     for stretch, chain in declaration.in_force(rules):
-        for version in chain:
-            if id(version) not in scopes:
-                scopes[id(version)] = in_scope(series, version.scope, version.window, register)
-        included = [scopes[id(version)] for version in chain]
-        if not included[-1]:
-            continue
-        for told, instants in _told(chain, included).items():
-            for part in instants:
-                inside = part.clip(stretch)
-                if inside is not None:
-                    found.extend(_graded(declaration.id, chain[-1], told, part, inside, rules))
+        for segment, scoped in _scoped(chain, series, register):
+            inside = segment.clip(stretch)
+            if inside is None or not scoped[-1]:
+                continue
+            for told, instants in _told(chain, scoped).items():
+                for part in instants:
+                    piece = part.clip(inside)
+                    if piece is not None:
+                        found.extend(_graded(declaration.id, chain[-1], told, part, piece, rules))
     return sorted(found, key=lambda item: (item.interval.start, item.interval.end))
 
 

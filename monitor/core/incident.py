@@ -134,11 +134,6 @@ def _incident(run: Sequence[Need]) -> Incident:
     )
 
 
-def with_holdernames(view: Incident, guids: Iterable[str]) -> Incident:
-    """The same incident, concerning these holdername GUIDs."""
-    return replace(view, holdernames=tuple(guids))
-
-
 @dataclass(frozen=True, slots=True)
 class Update:
     """A note on an incident: text, and when the next one is due."""
