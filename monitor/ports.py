@@ -10,7 +10,7 @@ from typing import Protocol
 from monitor.core.alert import Event
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
-from monitor.core.verdict import Evidence, Observation
+from monitor.core.verdict import Evidence, Observation, Verdict
 
 
 class Clock(Protocol):
@@ -22,6 +22,38 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never steps."""
+        ...
+
+
+class Telemetry(Protocol):
+    """What the daemon counts about itself and its probes; nothing here may block or fail."""
+
+    def probed(self, endpoint: Endpoint, evidence: Evidence, verdict: Verdict) -> None:
+        """A probe was judged."""
+        ...
+
+    def slot(self, outcome: str, lateness: float) -> None:
+        """A probe slot came: `started` (so many seconds late) or `missed`."""
+        ...
+
+    def loop_lag(self, seconds: float) -> None:
+        """How late the event loop woke."""
+        ...
+
+    def clock_stepped(self, seconds: float) -> None:
+        """The wall clock stepped by so many seconds, signed."""
+        ...
+
+    def store_failing(self, failing: bool, spooled: int, lost: int) -> None:
+        """Whether the store can be written; observations waiting, and lost for want of room."""
+        ...
+
+
+class Ledger(Protocol):
+    """Where changes are made durable."""
+
+    async def commit(self, change: Change) -> None:
+        """Returns when the change is on disk. Raises StoreUnwritable, and then nothing was kept."""
         ...
 
 

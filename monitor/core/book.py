@@ -61,12 +61,15 @@ class Book:
         self.calendar = Calendar((), self.register, rules)
         self.assertions: dict[str, Assertion] = {}
         self.records: dict[str, Record] = {}
+        self.seals: dict[str, tuple[Fact, ...]] = {}
+        self.noticed: set[str] = set()
         self._lower: Book | None = None
         self._tracks: dict[str, Track] = {}
         self._spans: dict[str, list[Span]] = {}
         self._outages: dict[str, dict[datetime, Outage]] = {}
         self._cuts: dict[tuple[str, datetime], SeriesOutage] = {}
         self.touched: set[str] = set()
+        self.withheld: set[str] = set()
         for endpoint in self.register.endpoints.values():
             self._tracks[endpoint.id] = Track(cadences=((BEGINNING, endpoint.cadence),))
 
@@ -77,15 +80,17 @@ class Book:
         upper = Book.__new__(Book)
         upper.rules, upper.register, upper.calendar = self.rules, self.register, self.calendar
         upper.assertions, upper.records = self.assertions, self.records
+        upper.seals, upper.noticed = self.seals, set()
         upper._lower = self
         upper._tracks, upper._spans, upper._outages = {}, {}, {}
-        upper._cuts, upper.touched = self._cuts, set()
+        upper._cuts, upper.touched, upper.withheld = self._cuts, set(), set()
         return upper
 
     def adopt(self, upper: Book) -> None:
         """Take over what a branch of this Book has learned."""
         self.calendar, self._cuts = upper.calendar, upper._cuts
-        self.assertions, self.records = upper.assertions, upper.records
+        self.assertions, self.records, self.seals = upper.assertions, upper.records, upper.seals
+        self.noticed |= upper.noticed
         self._tracks.update(upper._tracks)
         for name, spans in upper._spans.items():
             append(self._spans.setdefault(name, []), spans)
@@ -202,6 +207,29 @@ class Book:
         else:
             record = incident.advance(self.record(Body(fact).text("id")), fact)
         self.records = {**self.records, record.id: record}
+
+    def _sealed(self, fact: Fact) -> None:
+        month = Body(fact).text("month")
+        self.seals = {**self.seals, month: (*self.seals.get(month, ()), fact)}
+
+    def _noticed(self, fact: Fact) -> None:
+        self.noticed.add(Body(fact).text("once"))
+
+    def was_noticed(self, once: str) -> bool:
+        """Whether a notice of this name was given before."""
+        return any(once in book.noticed for book in self._layers())
+
+    def inherit(self, older: Book, now: datetime) -> None:
+        """Take over all that a Book of an older configuration knows; cadences change from now on."""
+        self.assertions, self.records, self.seals = older.assertions, older.records, older.seals
+        self.noticed = older.noticed
+        self.calendar = Calendar(older.calendar.declarations.values(), self.register, self.rules)
+        for name in self.register.endpoints:
+            if name in older._tracks:
+                self._tracks[name] = older._tracks[name]
+                self._spans[name] = older._spans.get(name, [])
+                self._outages[name] = older._outages.get(name, {})
+                self.recadence(name, now)
 
     # -- series --------------------------------------------------------------------------------
 
@@ -505,7 +533,12 @@ class Book:
         return replace(view, endpoints=tuple(sorted(serving)))
 
     def correlate(self, now: datetime, causes: set[str]) -> list[Fact]:
-        """The facts that bring our incident records up to date for these causes; learns them too."""
+        """The facts that bring our incident records up to date for these causes; learns them too.
+
+        What merely grows an incident waits a little, so that a storm is one message; its causes are
+        then left in `withheld`, to be asked again.
+        """
+        self.withheld = set()
         if not causes:
             return []
         records = {
@@ -513,11 +546,17 @@ class Book:
             for record in self.records.values()
             if record.view.group in causes and self._still_configured(record)
         }
-        facts = incident.reconcile(
+        due = incident.reconcile(
             records, self.incidents(now, causes), now, self._next_incident_number()
         )
-        for fact in facts:
-            self.learn(fact)
+        facts = []
+        for fact in due:
+            record = records.get(fact.body["id"])
+            if fact.type == "incident.changed" and record is not None and record.told_lately(now):
+                self.withheld.add(record.view.group)
+            else:
+                facts.append(fact)
+                self.learn(fact)
         return facts
 
     def _still_configured(self, record: Record) -> bool:
@@ -594,4 +633,7 @@ _LEARN: Mapping[str, Callable[[Book, Fact], None]] = {
     "completion": Book._completed,
     "assertion": Book._asserted,
     "withdrawal": Book._withdrawn,
+    "seal": Book._sealed,
+    "restatement": Book._sealed,
+    "notice": Book._noticed,
 }

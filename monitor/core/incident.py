@@ -20,6 +20,12 @@ from monitor.core.outage import Class
 from monitor.errors import IllegalStep
 
 
+FIRST_CHANGE = timedelta(seconds=10)
+"""How long endpoints may join a new incident before that is told."""
+LATER_CHANGES = timedelta(minutes=1)
+"""How often further joining is told: a storm is one incident and few messages."""
+
+
 class IncidentKind(StrEnum):
     """`emergency_fix`: downtime told too late, or told as an emergency (seed-000)."""
 
@@ -180,6 +186,12 @@ class Record:
     @property
     def members(self) -> frozenset[str]:
         return self.view.members
+
+    def told_lately(self, now: datetime) -> bool:
+        """Whether a change was told so lately that a mere joining of endpoints can wait."""
+        last = self.steps[-1]
+        pause = FIRST_CHANGE if last.type == "incident.opened" else LATER_CHANGES
+        return now - last.at < pause
 
     def deadline(self, target: timedelta) -> datetime:
         """By when service should be restored (CoCo 2.1.4); runs from `started_at`."""

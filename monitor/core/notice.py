@@ -88,3 +88,12 @@ def latest_notification(start: datetime, rules: Rules) -> datetime:
         if is_working_day(day, rules) and enough(cutoff - timedelta(microseconds=1), start, rules):
             return cutoff
         day -= _DAY
+
+
+def working_days_after(day: date, count: int, rules: Rules) -> date:
+    """The day on which `count` whole working days from `day` on (included) are over."""
+    while count > 0:
+        if is_working_day(day, rules):
+            count -= 1
+        day += _DAY
+    return day
