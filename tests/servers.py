@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
+    pkcs12,
 )
 
 from monitor.core.endpoint import Cadence, Endpoint, Environment, Service
@@ -28,6 +30,7 @@ from monitor.core.identity import IdentitySpec
 from monitor.core.verdict import DEFAULTS
 
 HOST = "127.0.0.1"
+PASSWORD = b"correct horse"
 UNAUTHORISED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
 
 
@@ -58,8 +61,8 @@ class Pki:
         """Issuing CA, then root, as a pack has them."""
         return self.issuing.cert_pem.bytes() + self.root.cert_pem.bytes()
 
-    def trust_file(self, folder: Path) -> str:
-        path = folder / "root.pem"
+    def trust_file(self, folder: Path, name: str = "root.pem") -> str:
+        path = folder / name
         path.write_bytes(self.root.cert_pem.bytes())
         return str(path)
 
@@ -95,6 +98,35 @@ def write_pack(folder: Path, leaf: trustme.LeafCert, chain: bytes, extension: st
     (folder / f"jwtPublicKey{extension}").write_bytes(b"not needed")
     (folder / f"kid{extension}").write_text("0b1c2d3e-0000-4000-8000-000000000000")
     return folder
+
+
+def explicit(folder: Path, pki: Pki, leaf: trustme.LeafCert, key: bytes) -> IdentitySpec:
+    """An identity from PEM files with this key file."""
+    (folder / "c.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    (folder / "ch.pem").write_bytes(pki.chain)
+    return IdentitySpec(
+        "live",
+        certificate=str(folder / "c.pem"),
+        chain=str(folder / "ch.pem"),
+        private_key_file=private(folder / "k.pem", key),
+    )
+
+
+def write_pkcs12(
+    folder: Path, pki: Pki, leaf: trustme.LeafCert, password: bytes | None
+) -> IdentitySpec:
+    chain = x509.load_pem_x509_certificates(pki.chain)
+    key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    content = pkcs12.serialize_key_and_certificates(
+        b"m",
+        key,  # type: ignore[arg-type]
+        x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()),
+        chain[::-1],
+        NoEncryption() if password is None else BestAvailableEncryption(password),
+    )
+    password_file = None if password is None else private(folder / "pw", password)
+    path = private(folder / "m.p12", content)
+    return IdentitySpec("live", pkcs12=path, password_file=password_file)
 
 
 def pack_identity(folder: Path, pki: Pki, trust: str, *, name: str = "live") -> IdentitySpec:

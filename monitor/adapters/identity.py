@@ -437,6 +437,9 @@ def _parse_pkcs12(file: _File, password: bytes | None, faults: _Faults) -> _Part
         return None
     try:
         store = pkcs12.load_pkcs12(file.content, password)
+        for held in (store.cert, *store.additional_certs):
+            if held is not None:
+                certificate_facts(held.certificate)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         cure = "check the file and the one named in password_file"
         faults.add(file.path, "is no PKCS#12 file that the password unlocks", cure)
