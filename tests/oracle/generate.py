@@ -261,24 +261,28 @@ class _Generator:
 
     def _a_span(self) -> _Trouble:
         """A span to lay something over: a trouble of some group, or any time at all."""
-        known = [one for group in sorted(self.trouble) for one in self.trouble[group]]
-        if known and self.chance(0.9):
-            return self.rng.choice(known)
+        every = [one for group in sorted(self.trouble) for one in self.trouble[group]]
+        known = [one for one in every if self.start < one.end and one.start < self.until]
+        if known and self.chance(0.95):
+            return self.rng.choices(known, [one.end - one.start for one in known])[0]
         start = self.between(self.start, self.until)
         return _Trouble(start, start + 60 * self.step)
 
     def _window(self) -> tuple[int, int]:
-        """Before, through, past, within or around the span."""
+        """Before, through, past, within or around the span; at times from the day before."""
         span = self._a_span()
         length = span.end - span.start
         start = self.grid(span.start + length * self.rng.choice((-1.5, -0.5, -0.1, 0, 0, 0.3)))
         end = self.grid(span.end + length * self.rng.choice((-0.4, -0.2, 0, 0.1, 0.5, 3)))
+        if self.chance(0.2):
+            day = datetime.fromtimestamp(start, LONDON).date()
+            start = _midnight(day) + self.grid(60 * self.rng.choice((-300, -30, 0, 30)))
         return start, max(end, start + self.step)
 
     def _told(self, start: int, end: int) -> tuple[int, int | None]:
         """When a window was recorded, and when MaPS was told (None: not yet)."""
         rng = self.rng
-        shape = rng.choice(("ample", "ample", "close", "close", "late", "during", "ahead", "draft"))
+        shape = rng.choice(("ample",) * 4 + ("close",) * 5 + ("late", "during", "ahead", "draft"))
         if shape == "close":
             told = self._near_the_limit(start)
         elif shape == "late":
@@ -298,8 +302,9 @@ class _Generator:
     def _near_the_limit(self, start: int) -> int:
         """About five working days before, near five o'clock."""
         day = datetime.fromtimestamp(start, LONDON).date()
-        day -= timedelta(days=self.rng.randint(5, 13))
-        minutes = 60 * self.rng.choice((9, 12, 17, 17)) + self.rng.choice((-1, 0, 1))
+        days = int(self.config["slo"].get("notice_days", 5))
+        day -= timedelta(days=days + self.rng.choice((1, 2, 3, 3, 3, 4, 5, 6, 7)))
+        minutes = 60 * self.rng.choice((9, 12, 17, 17)) + self.rng.choice((-1, 0, 0, 1))
         return self.grid(_midnight(day) + 60 * minutes)
 
     def _scope(self) -> Document:
@@ -336,14 +341,13 @@ class _Generator:
             first["notified_at"] = _written(notified)
         if self.chance(0.6):
             first["ticket"] = f"T-{self.serial}"
-        chain = [first]
-        for _ in range(rng.choice((0, 0, 1, 1, 2, 3))):
-            recorded = self._later(recorded, start, end)
-            amendment, start, end = self._amendment(recorded, start, end)
-            chain.append(amendment)
-        if self.chance(0.15):
-            recorded = self._later(recorded, start, end)
-            chain.append(self._closing("cancellation", recorded))
+        chain, windows = [first], [(start, end)]
+        for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 4))):
+            recorded = self._later(recorded, *windows[-1])
+            chain.append(self._amendment(recorded, windows))
+            if self.chance(0.1):
+                chain.append(self._closing("cancellation", recorded + self.step))
+        start, end = windows[-1]
         if self.chance(0.2):
             actual = {"actual_start": _written(start), "actual_end": _written(end)}
             chain.append(self._closing("completion", max(recorded, end)) | actual)
@@ -358,30 +362,40 @@ class _Generator:
             return self.grid(after + self.rng.randint(0, 4 * 86400))
         return max(after, self.between(start - 20 * self.step, end + 20 * self.step))
 
-    def _amendment(self, at: int, start: int, end: int) -> tuple[Document, int, int]:
+    def _amendment(self, at: int, windows: list[tuple[int, int]]) -> Document:
+        """A change of the window, the scope or the kind; notes a changed window in `windows`."""
         rng = self.rng
         amendment = self._closing("amendment", at)
-        length = max(end - start, 4 * self.step)
-        for change in rng.sample(("start", "end", "end", "move", "scope", "kind"), 1):
-            if change == "start":
-                start = min(self.grid(start + length * rng.choice((-0.5, 0.25))), end - self.step)
-                amendment["start"] = _written(start)
-            elif change == "end":
-                end = max(self.grid(end + length * rng.choice((-0.5, 0.5, 1))), start + self.step)
-                amendment["end"] = _written(end)
-            elif change == "move":
-                start, end = self._window()
-                amendment |= {"start": _written(start), "end": _written(end)}
-            elif change == "scope":
-                amendment |= self._scope()
-                if self.chance(0.4):
-                    amendment[rng.choice(("endpoints", "holdernames", "services"))] = None
-            else:
-                amendment |= {"kind": rng.choice(("planned", "emergency")), "ticket": "T-9"}
+        change = rng.choice(("start", "end", "end", "move", "back", "scope", "scope", "kind"))
+        if change == "scope":
+            amendment |= self._scope()
+            if self.chance(0.5):
+                amendment[rng.choice(("endpoints", "holdernames", "services"))] = None
+        elif change == "kind":
+            amendment |= {"kind": rng.choice(("planned", "emergency")), "ticket": "T-9"}
+        else:
+            old = windows[-1]
+            windows.append(self._changed(change, windows))
+            if windows[-1][0] != old[0]:
+                amendment["start"] = _written(windows[-1][0])
+            if windows[-1][1] != old[1]:
+                amendment["end"] = _written(windows[-1][1])
         if self.chance(0.85):
             shift = rng.choice((0, 0, 0, -1, 1)) * rng.choice((10 * self.step, 86400))
             amendment["notified_at"] = _written(self.grid(at + shift))
-        return amendment, start, end
+        return amendment
+
+    def _changed(self, change: str, windows: list[tuple[int, int]]) -> tuple[int, int]:
+        """The latest window with another start or end, a new one, or an earlier one again."""
+        start, end = windows[-1]
+        length = max(end - start, 4 * self.step)
+        if change == "start":
+            share = self.rng.choice((-0.5, 0.25))
+            return min(self.grid(start + length * share), end - self.step), end
+        if change == "end":
+            share = self.rng.choice((-0.5, 0.5, 1))
+            return start, max(self.grid(end + length * share), start + self.step)
+        return self._window() if change == "move" else self.rng.choice(windows)
 
     # - assertions
 
