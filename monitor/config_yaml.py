@@ -114,12 +114,15 @@ class Faults:
     def raise_any(self) -> None:
         """Raise ConfigError with every fault, in file order; return if there is none."""
         if self._found:
-            raise ConfigError([self._hidden(fault) for fault in sorted(self._found, key=self._order)])
+            raise ConfigError(
+                [self._hidden(fault) for fault in sorted(self._found, key=self._order)]
+            )
 
     def hide(self, text: str) -> str:
         """The text without any value that came from the environment."""
         for value in sorted(self._secrets, key=len, reverse=True):
-            text = re.sub(re.escape(value), lambda _, v=value: self._secrets[v], text, flags=re.I)
+            shown = self._secrets[value].replace("\\", "\\\\")
+            text = re.sub(re.escape(value), shown, text, flags=re.IGNORECASE)
         return text
 
     def _order(self, fault: Fault) -> tuple[int, int, int]:
@@ -219,9 +222,11 @@ class _Build:
         if isinstance(node, MappingNode):
             self._mapping(node, tree)
         elif isinstance(node, SequenceNode):
-            tree.parts = {n: self.tree(child, joined(path, n)) for n, child in enumerate(node.value)}
+            tree.parts = {
+                n: self.tree(child, joined(path, n)) for n, child in enumerate(node.value)
+            }
             tree.value = [part.value for part in tree.items()]
-        else:
+        elif isinstance(node, ScalarNode):
             self._scalar(node, tree)
         self._open.discard(id(node))
         return tree
