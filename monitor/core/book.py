@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from monitor.core import assertion as assertions
 from monitor.core import downtime, incident
@@ -24,7 +25,7 @@ from monitor.core.interval import BEGINNING, MICROSECOND, Interval, IntervalSet
 from monitor.core.month import Month, months_between, show_instant
 from monitor.core.outage import Class, SeriesOutage, Source, cut, filled, overlay, worst
 from monitor.core.rules import Rules
-from monitor.core.slo import Account, Tally, added, tally
+from monitor.core.slo import Account, Tally, added, burn_rate, tally
 from monitor.core.timeline import (
     Outage,
     Settled,
@@ -70,6 +71,7 @@ class Book:
         self._cuts: dict[tuple[str, datetime], SeriesOutage] = {}
         self.touched: set[str] = set()
         self.withheld: set[str] = set()
+        self.settled_causes: set[str] = set()
         for endpoint in self.register.endpoints.values():
             self._tracks[endpoint.id] = Track(cadences=((BEGINNING, endpoint.cadence),))
 
@@ -83,7 +85,8 @@ class Book:
         upper.seals, upper.noticed = self.seals, set()
         upper._lower = self
         upper._tracks, upper._spans, upper._outages = {}, {}, {}
-        upper._cuts, upper.touched, upper.withheld = self._cuts, set(), set()
+        upper._cuts, upper.touched = self._cuts, set()
+        upper.withheld, upper.settled_causes = set(), set()
         return upper
 
     def adopt(self, upper: Book) -> None:
@@ -445,6 +448,12 @@ class Book:
             total, known.duration, counts.duration, self.rules.objective, bounds.end <= now
         )
 
+    def burn_rate(self, series: Series, window: timedelta, now: datetime) -> Fraction:
+        """How fast a series has spent its budget over the last `window` (accounting 6)."""
+        bounds = Interval(now - window, now)
+        lost = self.account_of(series, bounds, now).unavailable
+        return burn_rate(lost, window, self.rules.objective)
+
     # -- incidents -----------------------------------------------------------------------------
 
     def needs(self, now: datetime, causes: set[str] | None = None) -> list[Need]:
@@ -538,7 +547,7 @@ class Book:
         What merely grows an incident waits a little, so that a storm is one message; its causes are
         then left in `withheld`, to be asked again.
         """
-        self.withheld = set()
+        self.withheld, self.settled_causes = set(), set(causes)
         if not causes:
             return []
         records = {
