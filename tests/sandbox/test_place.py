@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from ruamel.yaml import YAML
 
+from monitor import config
 from monitor.errors import StoreLocked, UsageError
 from monitor.sandbox.place import (
     HOLDERNAMES,
@@ -49,6 +50,20 @@ def test_the_configuration_is_yaml_of_the_contract() -> None:
     (webhook,) = loaded["alerts"]["webhooks"]
     assert webhook["url"] == "http://127.0.0.1:18440/hook"
     assert webhook["secret_file"] == "hook.secret"
+
+
+def test_the_product_reads_the_configuration(tmp_path: Path) -> None:
+    """What is written loads without a fault, its paths found beside it."""
+    for name in ("server-ca.pem", "hook.secret"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "pack").mkdir()
+    path = save(tmp_path, "127.0.0.1", PLACE)
+    settings = config.load(path, environ={}, bank_holidays=lambda calendar: frozenset())
+    assert [each.url for each in settings.endpoints] == [
+        endpoint_url("127.0.0.1", each.id, PLACE) for each in settings.endpoints
+    ]
+    assert settings.identities["sandbox"].pack == str(tmp_path / "pack")
+    assert settings.identities["sandbox"].trust == str(tmp_path / "server-ca.pem")
 
 
 @pytest.mark.parametrize(
