@@ -418,16 +418,17 @@ class Book:
     # -- months --------------------------------------------------------------------------------
 
     def months(self, series: Series, now: datetime) -> list[Month]:
-        """The months of a series: from the start of its eligibility to its end or now."""
+        """The months that eligible time touches, up to the running one; that one if there is none."""
         zone = self.rules.zone
-        counts = [part for part in self.eligible(series) if part.start < now]
-        if not counts:
-            return [Month.of(now - MICROSECOND, zone)]
+        running = Month.of(now - MICROSECOND, zone)
+        end = running.interval.end
         listed = {
             (month.year, month.number): month
-            for part in counts
-            for month in months_between(part.start, min(part.end, now), zone)
+            for part in self.eligible(series)
+            for month in months_between(part.start, min(part.end, end), zone)
         }
+        if not listed:
+            return [running]
         return [listed[key] for key in sorted(listed)]
 
     def account(self, series: Series, month: Month, now: datetime) -> Account:
