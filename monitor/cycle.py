@@ -130,7 +130,7 @@ class Cycle:
             self._held[endpoint.id, evidence.at] = sample
             comparison = self._comparisons[endpoint.identity]
             ready.extend(self._released(comparison.offer(sample.observation)))
-        await self._record(ready, [_finding(*item) for item in findings])
+        await self._record(ready, [_finding(*item, self._clock.now()) for item in findings])
 
     def _released(self, decided: Iterable[Observation]) -> list[Sample]:
         """The samples of decided observations; those found to be our own fault say so."""
@@ -178,8 +178,9 @@ class Cycle:
             seen = sample.observation
             if seen.result is Result.LOCAL:
                 hour = show_instant(seen.at.replace(minute=0, second=0, microsecond=0))
-                data = {"reason": seen.reason.value, "endpoint": seen.endpoint}
-                event = Event(seen.at, "monitor.local_fault", "monitor", data)
+                since = show_instant(seen.at)
+                data = {"reason": seen.reason.value, "endpoint": seen.endpoint, "since": since}
+                event = Event(self._clock.now(), "monitor.local_fault", "monitor", data)
                 once = f"local_fault {seen.reason.value} {hour}"
                 found.setdefault(once, Notice(once, event))
         return list(found.values())
@@ -344,7 +345,7 @@ def _observed(book: Book, samples: Iterable[Sample]) -> tuple[list[SpanRow], lis
     return spans, list(outages.values())
 
 
-def _finding(endpoint: Endpoint, evidence: Evidence, verdict: Verdict) -> Notice:
+def _finding(endpoint: Endpoint, evidence: Evidence, verdict: Verdict, now: datetime) -> Notice:
     """A security finding is told once a day for each endpoint."""
     day = evidence.at.date().isoformat()
     data = {
@@ -352,8 +353,9 @@ def _finding(endpoint: Endpoint, evidence: Evidence, verdict: Verdict) -> Notice
         "finding": verdict.finding,
         "status": evidence.status,
         "request_id": evidence.request_id,
+        "observed_at": show_instant(evidence.at),
     }
-    event = Event(evidence.at, "security.finding", endpoint.id, data)
+    event = Event(now, "security.finding", endpoint.id, data)
     return Notice(f"security.finding {endpoint.id} {verdict.reason.value} {day}", event)
 
 

@@ -1,0 +1,44 @@
+"""What an operation works with: the cycle, the settings and the reading side of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from monitor.config import Settings
+from monitor.core.verdict import Evidence
+from monitor.cycle import Cycle
+from monitor.ports import Clock, Delivery, Outbox, Sample
+
+
+class Reading(Outbox, Protocol):
+    """The store's reading side, and its outbox."""
+
+    def observations(self, endpoint: str, start: datetime, end: datetime) -> list[Sample]:
+        """The samples of an endpoint in `[start, end)`, in order."""
+        ...
+
+    def queue_stats(self) -> dict[str, tuple[int, datetime | None, int]]:
+        """Per receiver: pending deliveries, the oldest of them, and dead ones."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything an operation may touch. `live` says whether a daemon probes behind it.
+
+    `probe` asks one configured endpoint now, without recording anything; None where nothing can probe.
+    `settings` answers the settings in force now; `wake` tells the dispatcher that something is queued.
+    """
+
+    cycle: Cycle
+    clock: Clock
+    settings: Callable[[], Settings]
+    store: Reading
+    live: bool
+    started_at: datetime
+    wake: Callable[[], None] = lambda: None
+    probe: Callable[[str], Awaitable[Evidence]] | None = None
+    warnings: Callable[[], Sequence[str]] = tuple
