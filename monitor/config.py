@@ -356,7 +356,12 @@ def _falling(days: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _probing(given: schema.ProbingSection) -> ProbingSettings:
-    return ProbingSettings(given.max_concurrent, given.per_host, given.user_agent, given.max_body)
+    return ProbingSettings(
+        given.max_concurrent,
+        min(given.per_host, given.max_concurrent),
+        given.user_agent,
+        given.max_body,
+    )
 
 
 def _expectation(given: schema.EndpointSection, impaired_above: timedelta) -> Expectation:

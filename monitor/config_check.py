@@ -242,7 +242,7 @@ def _endpoint_identity(draft: Draft, endpoint: schema.EndpointSection, tree: Tre
 
 
 def _known_identity(draft: Draft, name: str, part: Tree) -> None:
-    if name not in draft.identity_names:
+    if name not in draft.identity_names and "identities" not in draft.unreadable:
         close = nearest(name, draft.identity_names)
         cure = f"did you mean {close}?" if close else "add it under identities"
         draft.faults.at(part, f'identity "{name}" is not configured', cure)
@@ -312,7 +312,7 @@ def _serves(
 ) -> None:
     for number, name in enumerate(row.endpoints):
         part = tree.part("endpoints", number)
-        if name not in draft.endpoint_ids:
+        if name not in draft.endpoint_ids and "endpoints" not in draft.unreadable:
             close = nearest(name, draft.endpoint_ids)
             cure = f"did you mean {close}?" if close else "add it under endpoints"
             draft.faults.at(part, f'endpoint "{name}" is not configured', cure)
@@ -384,11 +384,14 @@ def _repeated(alerts: schema.AlertsSection, tree: Tree) -> Iterator[Tree]:
 
 def _probing(draft: Draft) -> None:
     probing: schema.ProbingSection | None = draft.sections["probing"]
-    if probing is not None and probing.per_host > probing.max_concurrent:
-        tree = draft.root.part("probing")
-        part = tree.parts.get("per_host") or tree.part("max_concurrent")
+    tree = draft.root.part("probing")
+    if (
+        probing is not None
+        and "per_host" in tree.parts
+        and probing.per_host > probing.max_concurrent
+    ):
         draft.faults.at(
-            part,
+            tree.part("per_host"),
             f"per_host {probing.per_host} is more than max_concurrent {probing.max_concurrent}",
             "lower per_host or raise max_concurrent",
         )

@@ -42,6 +42,8 @@ class Draft:
     # Names as written, also of parts with faults, so that one fault does not cause another.
     endpoint_ids: set[str] = field(default_factory=set)
     identity_names: set[str] = field(default_factory=set)
+    # Lists of which a part could not be read: what seems missing may stand there.
+    unreadable: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, tree: Tree, what: str, cure: str) -> None:
@@ -84,6 +86,7 @@ def _included(draft: Draft, path: Path, reader: Reader) -> Iterator[Tree]:
         return
     if not isinstance(tree.value, list) or not all(isinstance(p, str) and p for p in tree.value):
         draft.faults.at(tree, "must be a list of patterns", "write [endpoints.d/*.yaml]")
+        draft.unreadable.update(_INCLUDABLE)
         return
     seen = {path.resolve()}
     for part in tree.items():
@@ -91,7 +94,9 @@ def _included(draft: Draft, path: Path, reader: Reader) -> Iterator[Tree]:
             if found.resolve() not in seen:
                 seen.add(found.resolve())
                 source = reader.read(found)
-                if source is not None:
+                if source is None:
+                    draft.unreadable.update(_INCLUDABLE)
+                else:
                     _only_lists(draft.faults, source)
                     yield source
 
@@ -126,43 +131,51 @@ def _only_lists(faults: Faults, source: Tree) -> None:
 
 def _read_lists(draft: Draft, sources: list[Tree]) -> None:
     faults = draft.faults
-    if not any("endpoints" in source.parts for source in sources):
+    absent = not any("endpoints" in source.parts for source in sources)
+    if absent and "endpoints" not in draft.unreadable:
         start = Place(draft.root.place.file, draft.root.place.line, draft.root.place.column)
         faults.add(start, "endpoints", "is missing", "add `endpoints:` with what to probe")
-    for tree in _list_items(sources, "endpoints", faults):
-        if isinstance(tree.value, dict) and isinstance(tree.value.get("id"), str):
-            draft.endpoint_ids.add(tree.value["id"])
+    for tree in _list_items(draft, sources, "endpoints"):
+        name = tree.value.get("id") if isinstance(tree.value, dict) else None
+        if isinstance(name, str):
+            draft.endpoint_ids.add(name)
+        else:
+            draft.unreadable.add("endpoints")
         if (endpoint := _validated(schema.EndpointSection, tree, faults)) is not None:
             draft.endpoints.append((endpoint, tree))
-    for tree in _list_items(sources, "holdernames", faults):
+    for tree in _list_items(draft, sources, "holdernames"):
         if (holdername := _validated(schema.HoldernameSection, tree, faults)) is not None:
             draft.holdernames.append((holdername, tree))
     witnesses = [
         (_validated(schema.WitnessSection, tree, faults), tree)
-        for tree in _list_items(sources[:1], "witness", faults)
+        for tree in _list_items(draft, sources[:1], "witness")
     ]
     draft.sections["witness"] = [(each, tree) for each, tree in witnesses if each is not None]
     for source in sources:
         _read_identities(draft, source)
 
 
-def _list_items(sources: list[Tree], name: str, faults: Faults) -> Iterator[Tree]:
+def _list_items(draft: Draft, sources: list[Tree], name: str) -> Iterator[Tree]:
     for source in sources:
         tree = source.parts.get(name)
-        if tree is None or tree.broken or tree.value is None:
+        if tree is None or (tree.value is None and not tree.broken):
             continue
         if isinstance(tree.value, list):
             yield from tree.items()
-        else:
-            faults.at(tree, "must be a list", "begin each entry with -")
+            continue
+        draft.unreadable.add(name)
+        if not tree.broken:
+            draft.faults.at(tree, "must be a list", "begin each entry with -")
 
 
 def _read_identities(draft: Draft, source: Tree) -> None:
     tree = source.parts.get("identities")
-    if tree is None or tree.broken or tree.value is None:
+    if tree is None or (tree.value is None and not tree.broken):
         return
     if not isinstance(tree.value, dict):
-        draft.faults.at(tree, "must be a mapping of names to identities", "write `live: {...}`")
+        draft.unreadable.add("identities")
+        if not tree.broken:
+            draft.faults.at(tree, "must be a mapping of names to identities", "write `live: {...}`")
         return
     for name, part in tree.parts.items():
         name, place = str(name), tree.keys[str(name)]
@@ -238,7 +251,7 @@ _PLAIN = {
 def _not_one_of(value: object, expected: str) -> tuple[str, str]:
     names = expected.replace("'", "").replace(" or ", ", ").split(", ")
     close = nearest(str(value), names)
-    cure = f"did you mean {close}?" if close else f"write one of {', '.join(names)}"
+    cure = f"did you mean {close}?" if close else "write one of them"
     return f"is not one of {', '.join(names)}", cure
 
 

@@ -23,7 +23,7 @@ from monitor.errors import ConfigError, Fault
 _TAG = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_WHOLE = re.compile(r"[-+]?[0-9]+\Z")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
 
 SHORTEST_SECRET = 3
@@ -158,6 +158,9 @@ class Reader:
             return None
         except YAMLError as error:
             self._syntax(name, error)
+            return None
+        except RecursionError:
+            self._faults.whole_file(name, "is nested too deeply", "flatten it")
             return None
         if node is None:
             return Tree({}, Place(name, 1, 1), "")
