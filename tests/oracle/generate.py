@@ -174,11 +174,12 @@ class _Generator:
         return entry
 
     def _holdernames(self, endpoints: list[Document]) -> list[Document]:
+        live = [one["id"] for one in endpoints if one["environment"] == "live"]
         return [
             {
                 "guid": str(uuid.UUID(int=self.rng.getrandbits(128), version=4)),
                 "name": f"Example Pension Scheme {number}",
-                "serves": self._serves([endpoint["id"] for endpoint in endpoints]),
+                "serves": self._serves(live),
             }
             for number in range(self.rng.randint(0, 3))
         ]

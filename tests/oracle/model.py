@@ -50,6 +50,19 @@ def account(config: Document, facts: list[Document], until: datetime, *, step: i
     return _Case(config, facts, until, step).document()
 
 
+def comparable(document: Document) -> Document:
+    """The document with series in one order, which the rules leave open."""
+
+    def place(entry: Document) -> tuple[str, ...]:
+        return (entry.get("month") or entry["start"], *sorted(entry["series"].values(), key=str))
+
+    return {
+        **document,
+        "months": sorted(document["months"], key=place),
+        "outages": sorted(document["outages"], key=place),
+    }
+
+
 # --- reading values ---------------------------------------------------------------------------
 
 
@@ -427,7 +440,8 @@ class _Case:
         self.step = step
         self.until = instant(until)
         self.slo: Document = config.get("slo") or {}
-        self.zone = ZoneInfo(self.slo.get("zone", "Europe/London"))
+        zone = self.slo.get("slo_zone") or self.slo.get("zone") or "Europe/London"
+        self.zone = ZoneInfo(zone)
         self.objective = Fraction(str(self.slo.get("objective", "0.995")))
         self.bank_holidays: dict[int, set[date]] = {}
         entries = [_read_endpoint(entry, config) for entry in config.get("endpoints") or []]
