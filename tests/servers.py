@@ -179,6 +179,8 @@ class Served:
     port: int
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -192,27 +194,33 @@ async def answering(
     *,
     delay: float = 0.0,
     reset: bool = False,
+    hold: bool = False,
 ) -> AsyncIterator[Served]:
     """A server that answers each request with these bytes and closes.
 
-    `answer` None: it never answers. `reset`: it resets the connection instead of closing.
+    `answer` None: it never answers. `reset`: it resets the connection instead of closing. `hold`:
+    it leaves the connection open.
     """
     served = Served(0)
     held: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.connections += 1
+        served.connected.set()
         held.append(writer)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             served.requests.append(await reader.readuntil(b"\r\n\r\n"))
             if answer is None:
+                await reader.read()
+                served.ended.set()
                 return
             await asyncio.sleep(delay)
             writer.write(answer)
             await writer.drain()
             if reset:
                 writer.transport.abort()
-            writer.close()
+            elif not hold:
+                writer.close()
 
     server = await asyncio.start_server(serve, HOST, 0, ssl=context)
     served.port = server.sockets[0].getsockname()[1]

@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -138,8 +139,9 @@ class AiohttpProber:
         except (aiohttp.ClientError, OSError) as error:
             failure, detail = _classify(error, seen, target.host)
         finally:
+            ended = perf_counter()
             PROBE.reset(token)
-        ended = perf_counter()
+            _hang_up(seen)
         if _own_fault(failure, answer, endpoint, identity, at):
             failure = Reason.LOCAL_IDENTITY
             detail = f"our certificate is out of date and was refused by {target.host}"
@@ -290,7 +292,19 @@ def _open_socket(
     seen = PROBE.get()
     if seen.connect_started is None:
         seen.connect_started = perf_counter()
-    return socket.socket(info[0], info[1], info[2])
+    opened = socket.socket(info[0], info[1], info[2])
+    seen.sockets.append(opened)
+    return opened
+
+
+def _hang_up(seen: Seen) -> None:
+    """End the connections now.
+
+    The transport has said goodbye, but would wait half a minute for a silent server to say it too.
+    """
+    for opened in seen.sockets:
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
 
 
 def _phases(seen: Seen, answer: _Answer, ended: float) -> Phases:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import socket
 import ssl
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ class Seen:
     alert: str | None = None
     error: str | None = None
     received: bool = False
+    sockets: list[socket.socket] = field(default_factory=list)
 
 
 PROBE: ContextVar[Seen] = ContextVar("probe")
