@@ -376,7 +376,9 @@ Day = Annotated[date, *_value(parse_date, _DATE_SCHEMA)]
 TimeOfDay = Annotated[
     time,
     *_value(
-        _parse_time, {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}, "{:%H:%M}".format
+        _parse_time,
+        {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"},
+        lambda value: f"{value:%H:%M}",
     ),
 ]
 Objective = Annotated[
@@ -497,7 +499,7 @@ class SloSection(CadenceOptions):
 
     objective: Objective = Fraction(995, 1000)
     """Availability to reach in each calendar month (CoCo 2.1.5)."""
-    zone: Zone = ZoneInfo("Europe/London")
+    zone: Zone = Field(default_factory=lambda: ZoneInfo("Europe/London"))
     """Time zone of the calendar month."""
     slo_zone: Zone | None = None
     """Another name of zone."""
@@ -728,7 +730,7 @@ class Document(Section):
     """More files, as patterns beside this one, with endpoints, holdernames or identities."""
     organisation: OrganisationSection | None = None
     """Who runs the endpoints."""
-    slo: SloSection = SloSection()
+    slo: SloSection = Field(default_factory=SloSection)  # as late as its zone, which is a file
     """The objective, and the choices of the accounting rules."""
     identities: dict[Label, IdentitySection] = Field(default_factory=dict)
     """Client identities by name."""
@@ -758,6 +760,7 @@ def json_schema() -> dict[str, Any]:
     for name, definition in schema["$defs"].items():
         if name in sections:
             _write_defaults(definition, sections[name])
+    schema["properties"]["identities"]["additionalProperties"] = False
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

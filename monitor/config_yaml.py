@@ -145,7 +145,8 @@ class Reader:
         name = str(path)
         self._faults.file(name)
         try:
-            node = YAML(typ="rt").compose(path.read_text(encoding="utf-8"))
+            # Nodes have all positions; the round-trip loader gathers comments too, for longer.
+            node = YAML(typ="safe", pure=True).compose(path.read_text(encoding="utf-8"))
         except OSError as error:
             self._faults.whole_file(
                 name, f"cannot be read ({error.strerror})", "check the path and who may read it"
