@@ -75,8 +75,8 @@ class Cycle:
         self._ledger = ledger
         self._clock = clock
         self._telemetry = telemetry
-        self._on_change = on_change
-        self._hurry = hurry
+        self.on_change = on_change
+        self.hurry = hurry
         self._turn = asyncio.Lock()
         self._spool: deque[Sample] = deque()
         self._lost = 0
@@ -86,6 +86,11 @@ class Cycle:
         self._comparisons: dict[str, Comparison] = {}
         self._held: dict[tuple[str, datetime], Sample] = {}
         self._compare(witnesses)
+
+    @property
+    def store_failing_since(self) -> datetime | None:
+        """Since when the store cannot be written; None while it can."""
+        return self._failing_since
 
     # -- observations --------------------------------------------------------------------------
 
@@ -159,7 +164,7 @@ class Cycle:
         for sample in waiting:
             name = sample.observation.endpoint
             if name in self.book.register.endpoints and self.book.track(name).hurried:
-                self._hurry(name)
+                self.hurry(name)
 
     async def _say_store_recovered(self) -> None:
         assert self._failing_since is not None
@@ -292,7 +297,7 @@ class Cycle:
         if facts:
             self._waits.boundaries = []
         if change.facts or outages or told:
-            self._on_change()
+            self.on_change()
         return caused
 
     def _incident_events(self, book: Book, facts: Iterable[Fact]) -> list[Event]:

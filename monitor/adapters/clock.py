@@ -40,3 +40,29 @@ class StepDetector:
             return None
         step = (wall - last[0]) - timedelta(seconds=monotonic - last[1])
         return step if abs(step) > self._threshold else None
+
+
+class SteadyClock:
+    """A wall clock that never goes back, whatever is done to the machine's.
+
+    When the machine's clock is set back, what was recorded stays in the past: time stands still, a
+    microsecond a reading, until the machine's clock has caught up. Observations then still follow
+    one another, and no span is ever negative. Steps are recorded by whoever watches for them.
+    """
+
+    def __init__(self, clock: SystemClock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def not_before(self, instant: datetime) -> None:
+        """Never answer an instant before this one: the end of what the store already knows."""
+        self._last = max(self._last, instant)
+
+    def now(self) -> datetime:
+        """The present instant, later than every one answered before."""
+        self._last = max(self._clock.now(), self._last + timedelta(microseconds=1))
+        return self._last
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never steps."""
+        return self._clock.monotonic()

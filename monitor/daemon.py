@@ -1,0 +1,583 @@
+"""The composition root: builds every part, starts them in order, stops them in order.
+
+A stop is an event. Every task has a name; one that ends before the stop ends the process, loudly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import structlog
+
+from monitor import __version__
+from monitor.adapters import systemd
+from monitor.adapters.clock import SteadyClock, StepDetector, SystemClock
+from monitor.adapters.holidays import bank_holidays
+from monitor.adapters.lock import StoreLock
+from monitor.adapters.probe import AiohttpProber, Limits
+from monitor.adapters.schedule import Schedule
+from monitor.adapters.socket import ControlServer
+from monitor.adapters.store import SqliteStore
+from monitor.adapters.tls import Contexts
+from monitor.adapters.webhook import SecretFiles, WebhookNotifier
+from monitor.config import Settings, differences, fingerprint, load
+from monitor.core.alert import Event, Notice
+from monitor.core.book import Book
+from monitor.core.endpoint import Endpoint
+from monitor.core.fact import Fact
+from monitor.core.month import show_instant
+from monitor.core.verdict import CertificateFacts, Evidence, Reason
+from monitor.cycle import Cycle, Policy
+from monitor.desk import Desk
+from monitor.dispatch import Dispatcher
+from monitor.errors import ConfigError, IdentityError, MonitorError, StoreError
+from monitor.jobs import expiry_notices, seal_months
+from monitor.operations import perform
+from monitor.pacer import Pacer
+from monitor.recovery import configuration_fact, load_book
+from monitor.watch import OwnTrouble, every
+from monitor.web.app import Health, WebServer, build_app
+from monitor.web.metrics import Metrics
+from monitor.web.telemetry import PrometheusTelemetry
+from monitor.web.tokens import Tokens
+
+log = structlog.get_logger(__name__)
+
+STOP_WITHIN = 8.0
+"""Seconds that an orderly stop may take; systemd and containers give ten."""
+STALE = timedelta(seconds=30)
+"""A heartbeat older than this means that we are not probing."""
+
+
+def read_settings(path: Path, environ: Mapping[str, str], today: date) -> Settings:
+    """The configuration with the bank holidays of its calendar. Raises ConfigError."""
+    return load(path, environ=environ, bank_holidays=bank_holidays, today=today)
+
+
+def identity_uses(settings: Settings) -> list[tuple[str, str | None]]:
+    """Which identity is used with which trust."""
+    return [(endpoint.identity, endpoint.trust) for endpoint in settings.endpoints]
+
+
+def policy_of(settings: Settings) -> Policy:
+    """When to say what, and to whom."""
+    receivers = tuple(hook.name for hook in settings.alerts.webhooks)
+    return Policy(receivers=receivers, upcoming=settings.alerts.upcoming)
+
+
+def witnesses_of(settings: Settings) -> frozenset[str]:
+    """The identities for which a witness is configured."""
+    return frozenset(witness.identity for witness in settings.witness)
+
+
+async def run(
+    path: Path, *, environ: Mapping[str, str], ready: Callable[[], None] = lambda: None
+) -> int:
+    """Run the daemon until SIGTERM or SIGINT; the exit code. `ready` is called once it probes.
+
+    Raises ConfigError, IdentityError or StoreError if it cannot start.
+    """
+    today = datetime.now(UTC).date()
+    settings = await asyncio.to_thread(read_settings, path, environ, today)
+    async with AsyncExitStack() as stack:
+        daemon = await Daemon.open(settings, environ, stack)
+        return await daemon.serve(ready)
+
+
+@dataclass(slots=True)
+class _Task:
+    name: str
+    job: Callable[[], Coroutine[Any, Any, None]]
+
+
+class Daemon:
+    """All parts of a running daemon."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        store: SqliteStore,
+        contexts: Contexts,
+        telemetry: PrometheusTelemetry,
+        clock: SteadyClock,
+        cycle: Cycle,
+    ) -> None:
+        self.settings = settings
+        self.cycle = cycle
+        self.clock = clock
+        self.telemetry = telemetry
+        self.started_at = clock.now()
+        self._environ = environ
+        self._store = store
+        self._contexts = contexts
+        self._wall = SystemClock()
+        self._trouble = OwnTrouble(clock, telemetry)
+        self._stop = asyncio.Event()
+        self._seen: list[tuple[Endpoint, Evidence]] = []
+        self._news = asyncio.Event()
+        self._heartbeat = self.started_at
+        self._servers: dict[str, CertificateFacts] = {}
+        self._asked: set[tuple[str, Reason]] = set()
+        self._fingerprint = ""
+        self._reload = asyncio.Event()
+        self._secrets: dict[str, SecretFiles] = {}
+        self._prober = AiohttpProber(
+            contexts,
+            clock,
+            user_agent=settings.probing.user_agent or f"pensions-monitor/{__version__}",
+            limits=Limits(
+                concurrent=settings.probing.max_concurrent,
+                per_host=settings.probing.per_host,
+                body=settings.probing.max_body,
+            ),
+        )
+        self._pacer = Pacer(
+            self._prober,
+            clock,
+            telemetry,
+            self._deliver,
+            most=settings.probing.max_concurrent,
+            most_per_host=settings.probing.per_host,
+        )
+        self._dispatcher = self._new_dispatcher(settings)
+        self._schedule = Schedule(telemetry.job_trouble)
+        self._desk = Desk(
+            cycle,
+            clock,
+            lambda: self.settings,
+            store,
+            True,
+            self.started_at,
+            wake=lambda: self._dispatcher.wake(),
+            probe=self._probe_now,
+            warnings=self._warnings,
+        )
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, environ: Mapping[str, str], stack: AsyncExitStack
+    ) -> Daemon:
+        """Take the store, load the identities, know again what was known."""
+        clock = SteadyClock()
+        telemetry = PrometheusTelemetry()
+        lock = StoreLock(settings.store.path)
+        stack.enter_context(lock)
+        store = SqliteStore.open(settings.store.path, on_write=telemetry.wrote)
+        stack.push_async_callback(asyncio.to_thread, store.close)
+        contexts = Contexts()
+        specs = settings.identities.values()
+        await contexts.replace(specs, identity_uses(settings), now=clock.now())
+        recovered = await asyncio.to_thread(load_book, settings, store)
+        for instant in store.frontiers().values():
+            clock.not_before(instant)
+        cycle = Cycle(
+            recovered.book,
+            store,
+            clock,
+            telemetry,
+            policy_of(settings),
+            witnesses=witnesses_of(settings),
+        )
+        daemon = cls(settings, environ, store, contexts, telemetry, clock, cycle)
+        cycle.on_change = lambda: daemon._dispatcher.wake()
+        cycle.hurry = daemon._pacer.hurry
+        await daemon._record_start(recovered.configuration)
+        return daemon
+
+    async def _record_start(self, last: Mapping[str, Any] | None) -> None:
+        """Record the configuration if it is another, and how long nobody watched."""
+        now = self.clock.now()
+        fact = configuration_fact(self.settings, now)
+        if last != fact.body:
+            await self.cycle.learn([fact])
+        frontiers = self._store.frontiers()
+        since = max(frontiers.values(), default=None)
+        longest = max((e.cadence.gap_after for e in self.settings.endpoints), default=timedelta())
+        if since is not None and now - since > longest:
+            data = {"since": show_instant(since), "until": show_instant(now)}
+            event = Event(now, "monitor.gap", "monitor", data)
+            await self.cycle.notify([Notice(f"monitor.gap {show_instant(since)}", event)])
+            log.warning("not_watched", since=data["since"], until=data["until"])
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def serve(self, ready: Callable[[], None]) -> int:
+        """Probe and serve until stopped."""
+        self._install_signals()
+        self._fingerprint = fingerprint(self.settings)
+        await self._prober.start()
+        web = await self._start_web()
+        control = ControlServer(Path(f"{self.settings.store.path}.sock"), self._control)
+        await control.start()
+        self._start_jobs()
+        self._pacer.set_endpoints(self.settings.endpoints)
+        tasks = {
+            asyncio.create_task(task.job(), name=task.name): task.name for task in self._tasks()
+        }
+        log.info(
+            "started",
+            version=__version__,
+            endpoints=len(self.settings.endpoints),
+            listen=f"{self.settings.http.host}:{web.port}",
+            store=str(self.settings.store.path),
+        )
+        systemd.notify("READY=1")
+        ready()
+        died = await self._until_stopped(tasks)
+        systemd.notify("STOPPING=1")
+        try:
+            async with asyncio.timeout(STOP_WITHIN):
+                await self._stop_all(tasks, control, web)
+        except TimeoutError:
+            log.error("stop_took_too_long", seconds=STOP_WITHIN)
+            return 1
+        log.info("stopped")
+        return 1 if died else 0
+
+    def _tasks(self) -> list[_Task]:
+        return [
+            _Task("pacer", self._pacer.run),
+            _Task("recorder", self._record),
+            _Task("sweeper", lambda: every(1.0, self._sweep)),
+            _Task("loop-watch", self._trouble.watch_loop),
+            _Task("clock-watch", self._watch_clock),
+            _Task("reloader", self._watch_files),
+            _Task("dispatcher", self._dispatch),
+            _Task("watchdog", self._feed_watchdog),
+            _Task("dead-man", self._dead_man),
+        ]
+
+    async def _until_stopped(self, tasks: Mapping[asyncio.Task[None], str]) -> bool:
+        """Wait for the stop, or for a task that ends before it; whether one did."""
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        dead = [task for task in tasks if task.done()]
+        for task in dead:
+            error = None if task.cancelled() else task.exception()
+            log.critical("task_died", task=tasks[task], exc_info=error)
+        stop.cancel()
+        return bool(dead)
+
+    async def _stop_all(
+        self, tasks: Mapping[asyncio.Task[None], str], control: ControlServer, web: WebServer
+    ) -> None:
+        """Ask nothing more, record what was seen, deliver what is under way, close."""
+        self.telemetry.reloaded(True)
+        await control.close()
+        await web.stop()
+        by_name = {name: task for task, name in tasks.items()}
+        for name in ("pacer", "recorder", "sweeper", "reloader", "clock-watch", "loop-watch"):
+            by_name[name].cancel()
+        for name in ("watchdog", "dead-man"):
+            by_name[name].cancel()
+        self._dispatcher.stop()
+        others = [task for name, task in by_name.items() if name != "dispatcher"]
+        await asyncio.gather(*others, return_exceptions=True)
+        try:
+            await self._take_seen()
+            await self.cycle.flush()
+        except StoreError as trouble:
+            log.error("not_recorded_at_stop", why=str(trouble))
+        await asyncio.gather(
+            by_name["dispatcher"], self._schedule.stop(timedelta(seconds=2)), return_exceptions=True
+        )
+        await self._prober.close()
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def _on_stop_signal(self) -> None:
+        """The first stops in order; the second forces."""
+        if self._stop.is_set():
+            log.critical("forced_stop")
+            os._exit(130)
+        log.info("stopping")
+        self._stop.set()
+
+    async def _start_web(self) -> WebServer:
+        http = self.settings.http
+        tokens = None if http.tokens_file is None else Tokens(http.tokens_file)
+        metrics = Metrics(self._desk, self.telemetry, self._contexts)
+        health = Health(self._unready)
+        web = WebServer(build_app(self._desk, metrics, health, tokens), http.host, http.port)
+        await web.start()
+        return web
+
+    def _unready(self) -> list[str]:
+        """Why we are not ready; empty when probing and storing."""
+        reasons = []
+        if self._wall.now() - self._heartbeat > STALE:
+            reasons.append(f"no sweep since {show_instant(self._heartbeat)}")
+        if self.cycle.store_failing_since is not None:
+            reasons.append(
+                f"the store cannot be written since {show_instant(self.cycle.store_failing_since)}"
+            )
+        return reasons
+
+    # -- probing -------------------------------------------------------------------------------
+
+    async def _deliver(self, endpoint: Endpoint, evidence: Evidence) -> None:
+        evidence = self._trouble.excuse(endpoint, evidence)
+        if evidence.tls.chain and evidence.failure is None:
+            self._servers[endpoint.id] = evidence.tls.chain[0]
+        self._seen.append((endpoint, evidence))
+        self._news.set()
+
+    async def _record(self) -> None:
+        """Record what was seen, all that has arrived at once."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self._take_seen()
+
+    async def _take_seen(self) -> None:
+        seen, self._seen = self._seen, []
+        await self.cycle.take(seen)
+
+    async def _probe_now(self, name: str) -> Evidence:
+        """One probe on demand; nothing of it is recorded. Raises UnknownName."""
+        self.cycle.book.track(name)
+        return await self._prober.probe(self.cycle.book.register.endpoints[name])
+
+    async def _sweep(self) -> None:
+        await self.cycle.sweep()
+        for identity, reason in self.cycle.witness_wanted():
+            if (identity, reason) not in self._asked:
+                await self._ask_witness(identity, reason)
+        self._heartbeat = self._wall.now()
+        self.telemetry.heartbeat(self._heartbeat)
+
+    async def _ask_witness(self, identity: str, reason: Reason) -> None:
+        """Probe the witness of an identity once, and tell the cycle whether it fails alike."""
+        self._asked.add((identity, reason))
+        try:
+            witness = next(one for one in self.settings.witness if one.identity == identity)
+            model = next(one for one in self.settings.endpoints if one.identity == identity)
+            host = f"[{witness.host}]" if ":" in witness.host else witness.host
+            asked = replace(model, id="witness", url=f"https://{host}:{witness.port}/witness")
+            evidence = await self._prober.probe(asked)
+            await self.cycle.testify(identity, alike=evidence.failure is reason)
+        finally:
+            self._asked.discard((identity, reason))
+
+    # -- watching ------------------------------------------------------------------------------
+
+    async def _watch_clock(self) -> None:
+        detector = StepDetector()
+        while True:
+            step = detector.observe(self._wall.now(), self._wall.monotonic())
+            if step is not None:
+                await self._on_clock_step(step)
+            await asyncio.sleep(1.0)
+
+    async def _on_clock_step(self, step: timedelta) -> None:
+        """Record the step, let the jobs know the new time, excuse probes under way."""
+        seconds = step.total_seconds()
+        self._trouble.stepped()
+        self.telemetry.clock_stepped(seconds)
+        self._schedule.revive()
+        log.warning("clock_stepped", seconds=seconds)
+        now = self.clock.now()
+        event = Event(
+            now, "monitor.local_fault", "monitor", {"reason": "local_clock", "step_s": seconds}
+        )
+        await self._insist(
+            lambda: self.cycle.learn([Fact(now, "clock_step", {"seconds": seconds})], [event])
+        )
+
+    async def _insist(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Write something of our own; a store that cannot be written now only loses this."""
+        try:
+            await write()
+        except StoreError as trouble:
+            log.error("not_recorded", why=str(trouble))
+
+    async def _feed_watchdog(self) -> None:
+        pause = systemd.watchdog_interval()
+        if pause is None:
+            await self._stop.wait()
+            await asyncio.Event().wait()
+        while True:
+            if not self._unready():
+                systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(pause or 10.0)
+
+    async def _dead_man(self) -> None:
+        """Ping a service that raises the alarm when the pings stop; only while we are ready."""
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                dead_man = self.settings.alerts.dead_man
+                if dead_man is not None and not self._unready():
+                    try:
+                        async with session.get(dead_man.url, allow_redirects=False) as answer:
+                            outcome = "accepted" if answer.status < 400 else "rejected"
+                    except (aiohttp.ClientError, OSError):
+                        outcome = "retry"
+                    self.telemetry.delivered("dead-man", outcome)
+                await asyncio.sleep(dead_man.every.total_seconds() if dead_man else 30.0)
+
+    # -- alerts --------------------------------------------------------------------------------
+
+    def _new_dispatcher(self, settings: Settings) -> Dispatcher:
+        hooks = settings.alerts.webhooks
+        notifiers = []
+        for hook in hooks:
+            files = [file for file in (hook.secret_file, hook.previous_secret_file) if file]
+            keys = SecretFiles(files) if files else None
+            seconds = hook.timeout
+            notifiers.append(
+                WebhookNotifier(hook.name, hook.url, clock=self.clock, keys=keys, timeout=seconds)
+            )
+        self._notifiers = notifiers
+        return Dispatcher(
+            self._store,
+            notifiers,
+            self.clock,
+            expire_after={hook.name: hook.expire_after for hook in hooks},
+            on_outcome=self.telemetry.delivered,
+            drain=timedelta(seconds=3),
+        )
+
+    async def _dispatch(self) -> None:
+        """Deliver alerts; with new receivers after a reload."""
+        while True:
+            dispatcher, notifiers = self._dispatcher, self._notifiers
+            await dispatcher.run()
+            for notifier in notifiers:
+                await notifier.close()
+            if self._stop.is_set() or dispatcher is self._dispatcher:
+                return
+
+    # -- reload --------------------------------------------------------------------------------
+
+    async def _watch_files(self) -> None:
+        """Pick up a changed configuration or identity, whole or not at all."""
+        while True:
+            try:
+                async with asyncio.timeout(5.0):
+                    await self._reload.wait()
+            except TimeoutError:
+                pass
+            asked = self._reload.is_set()
+            self._reload.clear()
+            now = await asyncio.to_thread(fingerprint, self.settings)
+            if asked or now != self._fingerprint:
+                self._fingerprint = now
+                systemd.reloading()
+                await self._reload_settings()
+                systemd.notify("READY=1")
+            await self._refresh_identities()
+
+    async def _reload_settings(self) -> None:
+        today = self._wall.now().date()
+        try:
+            fresh = await asyncio.to_thread(read_settings, self.settings.path, self._environ, today)
+            if fresh != self.settings:
+                await self._adopt(fresh)
+        except (ConfigError, IdentityError, StoreError) as trouble:
+            self.telemetry.reloaded(False)
+            log.error("reload_refused", why=str(trouble), kept="the configuration in force")
+            return
+        self.telemetry.reloaded(True)
+
+    async def _adopt(self, fresh: Settings) -> None:
+        """Take over a new configuration. Raises, and then nothing has changed."""
+        changes = differences(self.settings, fresh)
+        uses = identity_uses(fresh)
+        await self._contexts.replace(fresh.identities.values(), uses, now=self.clock.now())
+        book = Book(fresh.rules, fresh.endpoints, fresh.holdernames)
+        fact = configuration_fact(fresh, self.clock.now())
+        old = configuration_fact(self.settings, fact.at)
+        rewired = fresh.alerts.webhooks != self.settings.alerts.webhooks
+        dispatcher = self._dispatcher
+        if rewired:
+            self._dispatcher = self._new_dispatcher(fresh)
+        facts = [fact] if fact.body != old.body else []
+        await self.cycle.replace_book(book, facts, witnesses_of(fresh))
+        self.settings = fresh
+        self.cycle.policy = policy_of(fresh)
+        self._pacer.set_endpoints(fresh.endpoints)
+        self.telemetry.forget(changes.removed)
+        if rewired:
+            dispatcher.stop()
+        log.info(
+            "reloaded",
+            added=len(changes.added),
+            removed=len(changes.removed),
+            changed=len(changes.changed),
+            needs_restart=list(changes.restart),
+        )
+
+    async def _refresh_identities(self) -> None:
+        refreshed = await self._contexts.refresh(self.clock.now())
+        for name in refreshed.changed:
+            log.info("identity_reloaded", identity=name)
+        for fault in refreshed.faults:
+            log.error("identity_refused", why=str(fault), kept="the identity in force")
+        if refreshed.faults:
+            self.telemetry.reloaded(False)
+
+    # -- jobs ----------------------------------------------------------------------------------
+
+    def _start_jobs(self) -> None:
+        now = self._wall.now() + timedelta(seconds=1)
+        self._schedule.hourly("seal-months", self._seal)
+        self._schedule.monthly("month-rollover", self._seal)
+        self._schedule.daily("expiry", 4, self._expiry)
+        self._schedule.daily("retention", 5, self._retention)
+        self._schedule.at("seal-at-start", now, self._seal)
+        self._schedule.at("expiry-at-start", now + timedelta(minutes=1), self._expiry)
+        self._schedule.start()
+
+    async def _seal(self) -> None:
+        await seal_months(self.cycle, self.settings.digest, self.clock.now())
+
+    async def _expiry(self) -> None:
+        alerts = self.settings.alerts
+        ours = {one.name: (one.leaf, *one.chain) for one in self._contexts.identities}
+        notices = expiry_notices(
+            ours,
+            self._servers,
+            self.clock.now(),
+            identity_days=alerts.identity_expiry_days,
+            certificate_days=alerts.certificate_expiry_days,
+        )
+        await self.cycle.notify(notices)
+
+    async def _retention(self) -> None:
+        before = self.clock.now() - self.settings.store.retain_observations
+        pruned = await self._store.prune_observations(before)
+        if pruned:
+            log.info("observations_pruned", count=pruned, before=show_instant(before))
+
+    def _warnings(self) -> Sequence[str]:
+        found = list(self.settings.warnings)
+        for one in self._contexts.identities:
+            found.extend(str(fault) for fault in one.warnings)
+        if self.settings.alerts.alertmanager:
+            found.append("alerts.alertmanager is not served by this version; use webhooks")
+        return found
+
+    async def _control(
+        self, operation: str, arguments: Mapping[str, Any], author: str
+    ) -> dict[str, Any]:
+        """One request over the control socket."""
+        try:
+            return await perform(self._desk, operation, arguments, author=author)
+        except MonitorError as trouble:
+            log.info("request_refused", operation=operation, author=author, why=str(trouble))
+            raise
