@@ -182,7 +182,9 @@ class AiohttpProber:
             answer.head_at = perf_counter()
             answer.status = response.status
             retry_after = response.headers.get("Retry-After")
-            answer.retry_after = None if retry_after is None else retry_after[:64]
+            if retry_after is not None:
+                # Bytes that are no text come as lone surrogates, which nothing can write down.
+                answer.retry_after = retry_after[:64].encode("ascii", "replace").decode()
             # Data given to a request without a token is nobody's to read (domain.md section 3).
             if not 200 <= response.status < 300:
                 await self._drain(response, answer)

@@ -197,6 +197,8 @@ def refuses(status: int, head: str, expectation: Expectation) -> bool:
 
 
 def _judge_status(status: int, duration: float, expectation: Expectation) -> Verdict:
+    if not 100 <= status < 600:
+        return Verdict(Result.DOWN, Reason.RESPONSE_INVALID)
     if 300 <= status < 400:
         return Verdict(Result.DOWN, Reason.REDIRECT)
     if status >= 500:

@@ -46,8 +46,8 @@ def pack(tmp_path: Path, pki: Pki, leaf: trustme.LeafCert) -> Path:
     return write_pack(tmp_path / "pack", leaf, pki.chain)
 
 
-def of_pack(pack: Path, **more: str) -> IdentitySpec:
-    return IdentitySpec("live", pack=str(pack), **more)
+def of_pack(pack: Path, password_file: str | None = None) -> IdentitySpec:
+    return IdentitySpec("live", pack=str(pack), password_file=password_file)
 
 
 def faults(spec: IdentitySpec) -> list[str]:

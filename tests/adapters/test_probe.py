@@ -237,10 +237,10 @@ async def test_data_is_not_read(pki: Pki, prober: AiohttpProber) -> None:
 
 
 async def test_retry_after_is_kept(pki: Pki, prober: AiohttpProber) -> None:
-    """What a provider says of its return is recorded."""
-    answer = http("503 Down", b"", "Retry-After: 120")
+    """What a provider says of its return is recorded, as text that can be stored."""
+    answer = http("503 Down", b"", "Retry-After: 120 X").replace(b"X", b"\xff")
     async with answering(server_context(pki.leaf()), answer) as served:
-        assert (await prober.probe(an_endpoint(served.url))).retry_after == "120"
+        assert (await prober.probe(an_endpoint(served.url))).retry_after == "120 ?"
 
 
 def holding(context: ssl.SSLContext, answer: bytes) -> AbstractAsyncContextManager[Served]:
@@ -264,6 +264,8 @@ def holding(context: ssl.SSLContext, answer: bytes) -> AbstractAsyncContextManag
         (http("400 x", NGINX_REFUSAL), Result.DOWN, Reason.TLS_REFUSED),
         (http("496 x"), Result.DOWN, Reason.TLS_REFUSED),
         (b"garbage\r\n\r\n", Result.DOWN, Reason.RESPONSE_INVALID),
+        (http("999 x"), Result.DOWN, Reason.RESPONSE_INVALID),
+        (http("401 x", b"", "Content-Length: -1"), Result.DOWN, Reason.RESPONSE_INVALID),
         (b"HTTP/1.1 40", Result.DOWN, Reason.RESPONSE_INVALID),
         (b"HTTP/1.1 401 x\r\nContent-Length: 9\r\n\r\ncut", Result.DOWN, Reason.RESPONSE_INVALID),
         (b"HTTP/1.1 401 x\r\nA: " + b"a" * 9000, Result.DOWN, Reason.RESPONSE_INVALID),

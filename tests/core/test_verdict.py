@@ -64,6 +64,8 @@ def test_our_own_failure_is_local(reason: Reason) -> None:
         (500, Result.DOWN, Reason.STATUS_5XX),
         (503, Result.DOWN, Reason.STATUS_5XX),
         (599, Result.DOWN, Reason.STATUS_5XX),
+        (600, Result.DOWN, Reason.RESPONSE_INVALID),
+        (99, Result.DOWN, Reason.RESPONSE_INVALID),
         (495, Result.DOWN, Reason.TLS_REFUSED),
         (496, Result.DOWN, Reason.TLS_REFUSED),
     ],
