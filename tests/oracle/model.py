@@ -536,7 +536,9 @@ class _Case:
         return [endpoint for endpoint in candidates if endpoint.eligible(t)]
 
     def active(self, endpoint: _Endpoint, t: int) -> set[str]:
-        """The holdernames that the mapping puts at that endpoint at t."""
+        """The holdernames that the mapping puts at that endpoint at t, once it is connected."""
+        if not endpoint.eligible(t):
+            return set()
         guids = {entry.guid for entry in self.serves}
         return {guid for guid in guids if endpoint in self.mapped(guid, endpoint.service, t)}
 
@@ -773,7 +775,7 @@ class _Case:
         return sorted(found)
 
     def _listed_months(self, series: _Series) -> list[tuple[int, int]]:
-        """From the month eligibility begins in to the last before `until` that it reaches."""
+        """Months begun before `until` with eligible time; before eligibility, the month of `until`."""
         turns = self._turns()
         begun = [t for t in turns if t < self.until and self.serving(series, t)]
         if not begun:
@@ -781,8 +783,8 @@ class _Case:
         found = []
         month = self._month_of(begun[0])
         while self._month_start(month) < self.until:
-            start = self._month_start(month)
-            if any(self.serving(series, t) for t in [start, *(t for t in turns if t > start)]):
+            start, end = self._month_start(month), self._month_start(_next(month))
+            if any(self.serving(series, t) for t in [start, *turns] if start <= t < end):
                 found.append(month)
             month = _next(month)
         return found
@@ -862,7 +864,9 @@ class _Case:
                     self._need(needs, key, series, outage, assertion.first_known)
         found = []
         for (source, group), list_of_needs in needs.items():
-            for cluster in self._clusters(list_of_needs):
+            # An assertion is a cause of its own: one incident, however its series come and go.
+            one = [sorted(list_of_needs, key=_by_start)]
+            for cluster in self._clusters(list_of_needs) if source == "probe" else one:
                 found.append(self._incident(source, group, cluster))
         found.sort(key=lambda entry: (entry["detected_at"], entry["started_at"], entry["group"]))
         return [{"id": f"I-{place}", **entry} for place, entry in enumerate(found, start=1)]
@@ -905,7 +909,7 @@ class _Case:
         """Accounting 7.2: needs of one group that overlap, or lie within the quiet period."""
         quiet = seconds(self.slo.get("quiet_period", "10m"))
         clusters: list[list[_Need]] = []
-        for need in sorted(needs, key=lambda need: (need.start, need.series)):
+        for need in sorted(needs, key=_by_start):
             reach = [other.end for other in clusters[-1]] if clusters else []
             if reach and any(end is None or need.start - end <= quiet for end in reach):
                 clusters[-1].append(need)
@@ -979,6 +983,10 @@ def _notification(versions: list[_Version], in_scope: list[bool], x: int) -> int
     if found.notified is None:
         raise ValueError("a draft is never in effect")
     return found.notified
+
+
+def _by_start(need: _Need) -> tuple[int, _Series]:
+    return need.start, need.series
 
 
 def _next(month: tuple[int, int]) -> tuple[int, int]:
