@@ -2,7 +2,8 @@
 
 A Unix stream socket, newline-delimited JSON. A request is `{"operation", "arguments", "author"}`,
 the answer `{"ok": true, "document": ...}` or `{"ok": false, "error": {"kind", "message"}}`, where
-`kind` names a class of `errors.py` and `faults` are added if it has some. The server runs on the event loop; the client blocks.
+`kind` names a class of `errors.py` and `faults` are added if it has some. The server runs on the
+event loop; the client blocks.
 """
 
 from __future__ import annotations
