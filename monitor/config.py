@@ -7,6 +7,7 @@ store. `config_yaml.py` reads YAML with positions, `config_schema.py` holds the 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -49,6 +50,7 @@ __all__ = [
     "accounting_from_document",
     "bank_holidays_digest",
     "differences",
+    "fingerprint",
     "json_schema",
     "load",
 ]
@@ -141,6 +143,7 @@ class Settings:
     `digest` (SHA-256, hex) covers everything but secrets: header values and the paths of alert URLs
     are left out, so compare Settings, not digests, to learn whether anything changed.
     `rules_digest` covers the rules alone, bank holidays included. `warnings` are advice.
+    `includes` are the patterns of included files, absolute.
     """
 
     path: Path
@@ -157,6 +160,7 @@ class Settings:
     probing: ProbingSettings
     witness: tuple[Witness, ...]
     warnings: tuple[str, ...]
+    includes: tuple[str, ...] = ()
 
 
 def load(
@@ -165,14 +169,17 @@ def load(
     environ: Mapping[str, str],
     bank_holidays: Callable[[NoticeCalendar], frozenset[date]],
     today: date | None = None,
+    accounting_only: bool = False,
 ) -> Settings:
     """Read a configuration file and what it includes.
 
     `environ` answers `${NAME}` and `$CREDENTIALS_DIRECTORY`. `bank_holidays` gives the days of a
-    calendar; with `today` their running out is warned of. Raises ConfigError with every fault.
+    calendar; with `today` their running out is warned of. With `accounting_only` nothing is to be
+    probed, so identities may be missing. Raises ConfigError with every fault.
     """
     faults = Faults()
     draft = read(Path(path), Reader(environ, faults), faults)
+    draft.accounting_only = accounting_only
     cross_check(draft)
     faults.raise_any()
     return _Assembly(Path(path), draft, environ).settings(bank_holidays, today)
@@ -218,6 +225,7 @@ class _Assembly:
             probing=_probing(sections["probing"]),
             witness=tuple(Witness(given.identity, *given.host) for given, _ in sections["witness"]),
             warnings=tuple(self.draft.warnings),
+            includes=tuple(self.draft.includes),
         )
 
     def _identities(self) -> list[tuple[str, tuple[schema.IdentitySection, Any]]]:
@@ -293,7 +301,7 @@ class _Assembly:
             service=given.service,
             url=given.url,
             environment=given.environment,
-            identity=given.identity,
+            identity=given.presents,
             group=given.group or urlsplit(given.url).hostname or "",
             cadence=Cadence(
                 interval=times.interval,
@@ -385,6 +393,19 @@ def _holdername(given: schema.HoldernameSection) -> Holdername:
         serves=tuple(Serving(row.endpoints, row.start, row.until) for row in given.serves),
         scheme_year_end=given.scheme_year_end,
     )
+
+
+def fingerprint(settings: Settings) -> str:
+    """Changes when the configuration file or anything it includes does; reads no content."""
+    names = {name for pattern in settings.includes for name in glob.glob(pattern, recursive=True)}
+    stamps = []
+    for name in [str(settings.path), *sorted(names)]:
+        try:
+            found = os.stat(name)
+            stamps.append(f"{name} {found.st_ino} {found.st_size} {found.st_mtime_ns}")
+        except OSError:
+            stamps.append(f"{name} gone")
+    return "\n".join(stamps)
 
 
 # --- reload -----------------------------------------------------------------------------------

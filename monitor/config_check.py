@@ -64,6 +64,8 @@ def resolve(draft: Draft, endpoint: schema.EndpointSection | None) -> Resolved:
     service = DEFAULTS[endpoint.service].impaired_above if endpoint else IMPAIRED_ABOVE
     interval = own.interval or defaults.interval
     timeout = own.timeout or defaults.timeout
+    # A short timeout shortens our own limit with it, so that slow and dead stay distinct.
+    service = service if service < timeout else timeout * 2 / 3
     return Resolved(
         interval,
         timeout,
@@ -201,7 +203,7 @@ def _endpoints(draft: Draft) -> None:
         part = tree.part("id")
         if endpoint.id in seen:
             twice(draft.faults, part.place, part.path, f'"{endpoint.id}"', seen[endpoint.id])
-        first = urls.setdefault((endpoint.url, endpoint.service, endpoint.identity), endpoint.id)
+        first = urls.setdefault((endpoint.url, endpoint.service, endpoint.presents), endpoint.id)
         if first != endpoint.id:
             draft.warn(tree.part("url"), f'is probed as "{first}" already', "keep one of them")
         seen.setdefault(endpoint.id, (endpoint, part))
@@ -231,17 +233,19 @@ def _endpoint_dates(draft: Draft, endpoint: schema.EndpointSection, tree: Tree) 
 
 
 def _endpoint_identity(draft: Draft, endpoint: schema.EndpointSection, tree: Tree) -> None:
-    _known_identity(draft, endpoint.identity, tree.part("identity"))
-    known = draft.identities.get(endpoint.identity)
+    _known_identity(draft, endpoint.presents, tree.part("identity"))
+    known = draft.identities.get(endpoint.presents)
     if endpoint.trust == "pack" and known is not None and not _has_chain(known[0]):
         draft.faults.at(
             tree.part("trust"),
-            f'is pack, but identity "{endpoint.identity}" has no chain',
+            f'is pack, but identity "{endpoint.presents}" has no chain',
             "add `chain: PATH` there, or name a PEM file here",
         )
 
 
 def _known_identity(draft: Draft, name: str, part: Tree) -> None:
+    if draft.accounting_only:
+        return  # nothing is probed, so nothing need be presented
     if name not in draft.identity_names and "identities" not in draft.unreadable:
         close = nearest(name, draft.identity_names)
         cure = f"did you mean {close}?" if close else "add it under identities"

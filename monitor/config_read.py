@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,10 @@ class Draft:
     # Names as written, also of parts with faults, so that one fault does not cause another.
     endpoint_ids: set[str] = field(default_factory=set)
     identity_names: set[str] = field(default_factory=set)
+    # Nothing is to be probed, only accounted: identities may be missing.
+    accounting_only: bool = False
+    # Patterns of included files, absolute.
+    includes: list[str] = field(default_factory=list)
     # Lists of which a part could not be read: what seems missing may stand there.
     unreadable: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
@@ -103,6 +108,7 @@ def _included(draft: Draft, path: Path, reader: Reader) -> Iterator[Tree]:
 
 def _matches(draft: Draft, folder: Path, part: Tree) -> list[Path]:
     pattern = str(part.value)
+    draft.includes.append(os.path.abspath(folder / pattern))
     if not any(character in pattern for character in "*?["):
         return [folder / pattern]
     try:

@@ -589,8 +589,8 @@ class EndpointSection(CadenceOptions):
     """Registered URL: https, without a slash at the end."""
     environment: Environment = Environment.LIVE
     """live endpoints are accounted, test endpoints only watched."""
-    identity: Label
-    """Which of the identities probes present."""
+    identity: Label | None = None
+    """Which of the identities probes present (default: the one named like the environment)."""
     connected_from: Day | None = None
     """UK date from which the endpoint is accounted; live endpoints need it."""
     disconnected_on: Day | None = None
@@ -607,6 +607,11 @@ class EndpointSection(CadenceOptions):
     """A slower answer is impaired."""
     trust: Text | None = None
     """Instead of the identity's trust: system, pack or a PEM file."""
+
+    @property
+    def presents(self) -> str:
+        """The name of the identity that probes present."""
+        return self.identity or self.environment.value
 
 
 class ServesSection(Section):

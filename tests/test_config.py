@@ -538,3 +538,49 @@ def test_the_defaults_of_the_schema_are_those_that_hold(tmp_path: Path) -> None:
     written = "".join(f"{name}: {json.dumps(options[name]['default'])}\n" for name in sections)
     plain = loaded(tmp_path, MINIMAL)
     assert loaded(tmp_path, MINIMAL + written) == plain
+
+
+# --- what only some callers ask -----------------------------------------------------------------
+
+
+def test_an_endpoint_presents_the_identity_of_its_environment(tmp_path: Path) -> None:
+    """Without a word about it, a live endpoint presents `live` and a test endpoint `test`."""
+    text = MINIMAL.replace("    identity: live\n", "").replace(
+        "identities:\n", "identities:\n  test: {pack: test}\n"
+    )
+    text += "  - {id: t, service: find, url: https://t.example/find, environment: test}\n"
+    assert [each.identity for each in loaded(tmp_path, text).endpoints] == ["live", "test"]
+
+
+def test_accounting_needs_no_identity(tmp_path: Path) -> None:
+    """Where nothing is to be probed, identities may be missing altogether."""
+    text = MINIMAL.replace("identities:\n  live: {pack: live}\n", "")
+    assert any('"live" is not configured' in fault for fault in refused(tmp_path, text))
+    path = write(tmp_path, text)
+    found = load(path, environ={}, bank_holidays=days, accounting_only=True)
+    assert [each.id for each in found.endpoints] == ["view-main"]
+
+
+def test_a_short_timeout_shortens_the_limit_that_nobody_set(tmp_path: Path) -> None:
+    """Slow and dead stay distinct without a second option."""
+    found = loaded(tmp_path, MINIMAL + "defaults: {timeout: 6s}\n")
+    assert found.endpoints[0].expectation.impaired_above == timedelta(seconds=4)
+
+
+def test_the_fingerprint_tells_of_changed_and_of_new_files(tmp_path: Path) -> None:
+    """A changed file, a changed include and a new include each change the fingerprint."""
+    part = (
+        "endpoints: [{id: a, service: find, url: https://a.example/f, connected_from: 2026-09-01}]"
+    )
+    write(tmp_path, part, "endpoints.d/a.yaml")
+    found = loaded(tmp_path, MINIMAL + "include: [endpoints.d/*.yaml]\n")
+    seen = [config.fingerprint(found)]
+    write(tmp_path, part + " ", "endpoints.d/a.yaml")
+    seen.append(config.fingerprint(found))
+    write(tmp_path, part.replace("id: a", "id: b"), "endpoints.d/b.yaml")
+    seen.append(config.fingerprint(found))
+    write(tmp_path, MINIMAL)
+    seen.append(config.fingerprint(found))
+    (tmp_path / "monitor.yaml").unlink()
+    seen.append(config.fingerprint(found))
+    assert len(set(seen)) == 5
