@@ -775,7 +775,7 @@ class _Case:
         return sorted(found)
 
     def _listed_months(self, series: _Series) -> list[tuple[int, int]]:
-        """Months begun before `until` with eligible time; before eligibility, the month of `until`."""
+        """Months with eligible time begun before `until`; if there is none yet, that of `until`."""
         turns = self._turns()
         begun = [t for t in turns if t < self.until and self.serving(series, t)]
         if not begun:
