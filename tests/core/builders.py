@@ -24,7 +24,9 @@ from monitor.core.verdict import DEFAULTS, Observation, Reason, Result
 LONDON = ZoneInfo("Europe/London")
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """A Monday morning in winter, when UK time is UTC."""
-SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days")
+)
 TICK = timedelta(microseconds=1)
 RESULTS = {"u": Result.UP, "i": Result.IMPAIRED, "d": Result.DOWN, "l": Result.LOCAL}
 STATES = {"u": State.UP, "c": State.UNCONFIRMED, "i": State.IMPAIRED, "d": State.DOWN}
@@ -110,7 +112,9 @@ def rules(calendar: NoticeCalendar = NoticeCalendar.ANY_UK, **changes: Any) -> R
 
 
 def book(
-    *endpoints: Endpoint, holdernames: Iterable[Holdername] = (), rules: Rules = rules()  # noqa: B008
+    *endpoints: Endpoint,
+    holdernames: Iterable[Holdername] = (),
+    rules: Rules = rules(),  # noqa: B008
 ) -> Book:
     """A Book of these endpoints, or of the usual one."""
     return Book(rules, endpoints or (endpoint(),), holdernames)
@@ -160,7 +164,7 @@ def spans(text: str, start: datetime = START, step: timedelta = 30 * SECOND) -> 
     return found
 
 
-def fact(kind: str, instant: datetime, **body: Any) -> Fact:
+def fact(kind: str, instant: datetime, /, **body: Any) -> Fact:
     """A fact; instants in its body are written out."""
     written = {
         key: value.isoformat() if isinstance(value, datetime) else value
@@ -169,7 +173,7 @@ def fact(kind: str, instant: datetime, **body: Any) -> Fact:
     return Fact(instant, kind, written)
 
 
-def declaration(instant: datetime, window: Interval, **body: Any) -> Fact:
+def declaration(instant: datetime, window: Interval, /, **body: Any) -> Fact:
     """D-1, planned, told to MaPS when recorded, unless the body says otherwise."""
     usual = {
         "id": "D-1",

@@ -37,7 +37,7 @@ def test_ended_assertion() -> None:
 
 
 def test_later_assertion_replaces() -> None:
-    """A later assertion with the same id replaces it; the first says when we learned (accounting 3)."""
+    """A later one with the same id replaces it; the first says when we learned (accounting 3)."""
     first = asserted(0)
     fact_ = assertion(after(minutes=20), START, after(minutes=10), services=["find"])
     second = assert_outage(first, fact_)
@@ -57,7 +57,7 @@ def test_withdrawal_counts_no_more_until_asserted_again() -> None:
 
 
 def test_whom_it_concerns() -> None:
-    """It concerns the GUIDs named, in any case of letters, and every service unless some are named."""
+    """It concerns the GUIDs named, in any letter case, and every service unless some are named."""
     one = asserted(holdernames=[GUID.upper()])
     assert all(one.concerns(GUID, service) for service in Service)
     assert not one.concerns(OTHER, VIEW)

@@ -27,14 +27,13 @@ from monitor.core.downtime import (
 from monitor.core.endpoint import Service
 from monitor.core.fact import BadFact, Fact
 from monitor.core.holdername import Holdername, Register
-from monitor.core.interval import FOREVER, Interval, IntervalSet
+from monitor.core.interval import FOREVER, Interval
 from monitor.core.rules import LateRecords, Rules
 from tests.core.builders import (
     GUID,
     HOUR,
     LONDON,
     OTHER,
-
     after,
     at,
     declaration,
@@ -66,7 +65,7 @@ def chain(first: Fact, *more: Fact) -> Declaration:
     return found
 
 
-def amendment(instant: datetime, **body: Any) -> Fact:
+def amendment(instant: datetime, /, **body: Any) -> Fact:
     return fact("amendment", instant, **{"id": "D-1", "notified_at": instant, **body})
 
 
@@ -187,9 +186,9 @@ def test_version_in_force() -> None:
 def test_enough_notice_is_declared() -> None:
     """Five clear working days make it declared, fewer short notice (4.4)."""
     assert covers(chain(declaration(TOLD, WINDOW))) == [(WINDOW, DECLARED)]
-    late = at("2026-03-16T17:00")
+    late = at("2026-03-13T17:00")
     assert covers(chain(declaration(late, WINDOW))) == [(WINDOW, SHORT)]
-    in_time = at("2026-03-16T16:59")
+    in_time = at("2026-03-13T16:59")
     assert covers(chain(declaration(in_time, WINDOW, services=["view"]))) == [(WINDOW, DECLARED)]
 
 
@@ -204,9 +203,7 @@ def test_shrinking_keeps_the_notice() -> None:
     """A window made shorter keeps the notice of what remains (4.2)."""
     smaller = Interval(WINDOW.start + HOUR, WINDOW.end - HOUR)
     near = at("2026-03-23T12:00")
-    found = chain(
-        declaration(TOLD, WINDOW), amendment(near, start=smaller.start, end=smaller.end)
-    )
+    found = chain(declaration(TOLD, WINDOW), amendment(near, start=smaller.start, end=smaller.end))
     (only,) = covered_by(found, series(), register(), rules())
     assert (only.interval, only.cover) == (smaller, DECLARED)
     assert (only.notified_at, only.counted_to) == (TOLD, smaller.start)
@@ -353,8 +350,8 @@ def test_scope_may_change_with_the_mapping() -> None:
 
 
 def test_notice_is_counted_to_the_start_of_the_window_part() -> None:
-    """A scope that comes in within the window does not add notice: the part's start counts (4.2)."""
-    told = at("2026-03-16T18:00")
+    """A scope that comes in within the window adds no notice: the part's start counts (4.2)."""
+    told = at("2026-03-16T09:00")
     window = span("2026-03-24T12:00", "2026-03-25T12:00")
     known = register(holdername(GUID, "view", start="2026-03-25"))
     found = chain(declaration(told, window, holdernames=[GUID]))

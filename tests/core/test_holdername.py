@@ -38,7 +38,7 @@ def test_never_eligible() -> None:
 
 
 def test_a_later_row_of_the_service_ends_the_one_before() -> None:
-    """A row holds until a later row of the same holdername names an endpoint of the same service."""
+    """A row holds until a later one of the holdername names an endpoint of the same service."""
     rows = (Serving(("find", "view"), date(2026, 2, 1)), Serving(("spare",), date(2026, 3, 1)))
     found = register(Holdername(GUID, "A Scheme", rows))
     february, march = at("2026-02-01"), at("2026-03-01")
@@ -97,9 +97,7 @@ def test_who_is_active() -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.integers(1, 9)), max_size=8
-    )
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.integers(1, 9)), max_size=8)
 )
 def test_periods_agree_with_asking_each_instant(parts: list[tuple[str, int, int]]) -> None:
     """At every instant the period there, if any, has exactly the names whose spans hold it."""

@@ -81,7 +81,9 @@ def test_instants_outside() -> None:
 
 
 @given(SETS, SETS)
-def test_agrees_with_a_set_of_seconds(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
+def test_agrees_with_a_set_of_seconds(
+    one: list[tuple[int, int]], other: list[tuple[int, int]]
+) -> None:
     """Union, intersection, difference and length are those of naive sets of seconds."""
     mine, theirs = interval_set(one), interval_set(other)
     assert seconds_in(mine) == naive(one)

@@ -73,7 +73,11 @@ def test_agrees_with_the_calendar_on_the_wall(instant: datetime, zone: ZoneInfo)
 def test_edges_are_where_the_calendar_turns(month: Month) -> None:
     """A microsecond before a month it is the month before, by the zone's clocks."""
     start, end = month.interval.start, month.interval.end
-    for instant, expected in ((start, month), (start - TICK, month.previous()), (end, month.next())):
+    for instant, expected in (
+        (start, month),
+        (start - TICK, month.previous()),
+        (end, month.next()),
+    ):
         shown = instant.astimezone(month.zone)
         assert (shown.year, shown.month) == (expected.year, expected.number)
 
@@ -85,7 +89,9 @@ def test_months_touched() -> None:
     assert list(months_between(at("2026-01-01"), at("2026-01-01"), LONDON)) == []
 
 
-@pytest.mark.parametrize("text", ["2026-13", "2026-00", "2026-3", "March", "0000-01", "9999-12", ""])
+@pytest.mark.parametrize(
+    "text", ["2026-13", "2026-00", "2026-3", "March", "0000-01", "9999-12", ""]
+)
 def test_unreadable_month(text: str) -> None:
     """A month that cannot be read is refused with the form to write."""
     with pytest.raises(BadInstant, match="YYYY-MM"):

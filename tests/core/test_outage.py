@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -118,7 +119,7 @@ def test_parts_sum_to_the_outage(text: str, given: list[tuple[int, int, str, boo
     parts = cut(states(text), grade(given))
     assert parts[0].interval.start == START
     assert parts[-1].interval.end == START + len(text) * MINUTE
-    for one, two in zip(parts, parts[1:], strict=False):
+    for one, two in pairwise(parts):
         assert one.interval.end == two.interval.start
         assert (one.cls, one.declaration) != (two.cls, two.declaration)
     known = sum((part.interval.duration for part in parts if part.cls), timedelta())

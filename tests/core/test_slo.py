@@ -123,7 +123,11 @@ def test_burn_rate() -> None:
 
 
 @given(
-    st.integers(0, 720), st.integers(0, 720), st.integers(0, 720), st.integers(0, 720), st.booleans()
+    st.integers(0, 720),
+    st.integers(0, 720),
+    st.integers(0, 720),
+    st.integers(0, 720),
+    st.booleans(),
 )
 def test_ratios_keep_their_order(
     down: int, unknown: int, unconfirmed: int, declared: int, closed: bool

@@ -120,7 +120,7 @@ def test_recovery_is_dated_from_the_first_good_one() -> None:
 
 
 def test_swallowed_recovery() -> None:
-    """One good observation followed by a failure is swallowed with the state before it (2.4, 2.6)."""
+    """One good observation before a failure is swallowed, with the state before it (2.4, 2.6)."""
     found, outages = whole(fresh(), run("dddudiuduu"), after(minutes=5))
     assert found == spans("dddddiiduu")
     assert [outage.end for outage in outages] == [after(seconds=240)]
@@ -260,9 +260,7 @@ def test_repeats_change_nothing(slots: list[tuple[str, int]], counts: tuple[int,
     """Observations told twice, or again later, change nothing."""
     observations = timed(slots)
     repeated = [
-        one
-        for place, latest in enumerate(observations)
-        for one in (latest, *observations[:place])
+        one for place, latest in enumerate(observations) for one in (latest, *observations[:place])
     ]
     assert fold(track_of(counts), repeated) == fold(track_of(counts), observations)
 
