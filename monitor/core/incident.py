@@ -254,7 +254,8 @@ def reconcile(
     """The facts that make the records agree with what the outages say now (accounting 7.1 to 7.5).
 
     `records` are those that the derived incidents may continue; a standing one among them that no
-    derived incident continues is voided. New ones are numbered from `next_number`.
+    derived incident continues is voided. Of several that could continue one, the first does. New ones
+    are numbered from `next_number`.
     """
     owner = {
         member: record
@@ -265,7 +266,8 @@ def reconcile(
     facts: list[Fact] = []
     continued: set[str] = set()
     for view in derived:
-        known = {owner[member].id: owner[member] for member in view.members if member in owner}
+        owners = [owner[member] for member in view.members if member in owner]
+        known = {record.id: record for record in owners if record.id not in continued}
         if not known:
             facts.extend(_opened(f"I-{next_number}", view, now))
             next_number += 1
