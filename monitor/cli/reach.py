@@ -1,0 +1,119 @@
+"""How an operation is done: by the running daemon, or without one on the store itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from monitor.cli.common import Common, Document, author_of, read_settings
+from monitor.errors import DaemonUnreachable, StoreError, StoreLocked
+
+if TYPE_CHECKING:
+    from monitor.adapters.store import SqliteStore
+    from monitor.config import Settings
+    from monitor.core.endpoint import Endpoint
+    from monitor.core.verdict import Evidence, Verdict
+
+PATIENCE = 3.0
+"""Seconds that another command, or a daemon that starts or stops, may hold the store."""
+PAUSE = 0.1
+
+
+def perform(
+    shared: Common, operation: str, arguments: Mapping[str, Any], author: str | None = None
+) -> Document:
+    """Do an operation; its document. Arguments that were not given are left out.
+
+    Raises whatever the operation raises, StoreError, and DaemonUnreachable.
+    """
+    from monitor.adapters.socket import NobodyListens, call, socket_path
+    from monitor.operations import OPERATIONS
+
+    settings = read_settings(shared.config)
+    who = author_of(author)
+    given = _given(arguments)
+    writes = OPERATIONS[operation].write
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call(socket_path(settings.store.path), operation, given, who)
+        except NobodyListens as absent:
+            nobody = absent
+        try:
+            return _without_daemon(settings, operation, given, who, writes=writes)
+        except StoreLocked as locked:
+            if time.monotonic() > until:
+                raise DaemonUnreachable(
+                    f"{locked}. It does not answer on {nobody}. If it is starting or stopping, try"
+                    " again in a moment; if it hangs, restart it"
+                ) from locked
+        time.sleep(PAUSE)
+
+
+def _given(arguments: Mapping[str, Any]) -> Document:
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in arguments.items()
+        if value not in (None, (), False)
+    }
+
+
+def _without_daemon(
+    settings: Settings, operation: str, arguments: Document, author: str, *, writes: bool
+) -> Document:
+    """On the store itself: under the daemon's lock to write, else for reading only."""
+    from monitor.adapters.lock import StoreLock
+    from monitor.adapters.store import SqliteStore
+
+    path = settings.store.path
+    if writes:
+        with StoreLock(path), SqliteStore.open(path) as store:
+            return asyncio.run(_perform_on(settings, store, operation, arguments, author))
+    if not path.exists():
+        raise StoreError(
+            f"{path}: there is no store yet; start the daemon (monitor run), or declare something"
+        )
+    with SqliteStore.open(path, read_only=True) as store:
+        click.echo("No daemon runs: this is what the store holds.", err=True)
+        return asyncio.run(_perform_on(settings, store, operation, arguments, author))
+
+
+async def _perform_on(
+    settings: Settings, store: SqliteStore, operation: str, arguments: Document, author: str
+) -> Document:
+    from monitor.adapters.clock import SteadyClock
+    from monitor.cycle import Cycle
+    from monitor.daemon import policy_of
+    from monitor.desk import Desk
+    from monitor.operations import perform
+    from monitor.recovery import load_book
+
+    clock = SteadyClock()
+    for instant in store.frontiers().values():
+        clock.not_before(instant)
+    book = load_book(settings, store).book
+    cycle = Cycle(book, store, clock, _Unheard(), policy_of(settings))
+    desk = Desk(
+        cycle,
+        clock,
+        lambda: settings,
+        store,
+        False,
+        clock.now(),
+        warnings=lambda: settings.warnings,
+    )
+    return await perform(desk, operation, arguments, author=author)
+
+
+class _Unheard:
+    """Telemetry of a process that is gone before anybody could read it (`ports.Telemetry`)."""
+
+    def probed(self, endpoint: Endpoint, evidence: Evidence, verdict: Verdict) -> None: ...
+    def slot(self, outcome: str, lateness: float) -> None: ...
+    def loop_lag(self, seconds: float) -> None: ...
+    def clock_stepped(self, seconds: float) -> None: ...
+    def store_failing(self, failing: bool, spooled: int, lost: int) -> None: ...

@@ -1,0 +1,88 @@
+"""`run` and `sandbox`: the two commands that stay."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from monitor.cli.common import Common, common
+
+
+@click.command()
+@common(prints=False, level="info")
+def run(shared: Common) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C.
+
+    It probes, judges, records, correlates, opens incidents, alerts and serves HTTP. A second
+    signal forces the end. SIGHUP, and any change of the configuration or an identity, is picked up
+    without a restart.
+    """
+    from monitor.daemon import run as run_daemon
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        code = runner.run(run_daemon(shared.config, environ=os.environ))
+    click.get_current_context().exit(code)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed (the extra `fast`)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=".sandbox",
+    help="keep certificates, configuration and store here (default: .sandbox)",
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    help="let the endpoints listen here; control stays on loopback (default: 127.0.0.1)",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="control port, with the endpoints 3, 4 and 5 above it; 0 for any free ones"
+    " (default: those of the last start, else 18440)",
+)
+@click.option(
+    "--metrics-listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:9464",
+    help="where the daemon of the written configuration shall listen (default: 127.0.0.1:9464)",
+)
+@common(level="warning")
+def sandbox(
+    shared: Common, directory: Path, host: str, port: int | None, metrics_listen: str
+) -> None:
+    """Run a stand-in for the ecosystem, until SIGTERM or Ctrl-C.
+
+    Its own PKI, an issued crypto pack, Find, View and PAT refresh endpoints over mutual TLS that
+    fail on command, and a webhook sink. It writes the configuration that watches it to
+    DIR/monitor.yaml, and says `ready`. It reads no configuration.
+    """
+    from monitor.sandbox import serve
+
+    asyncio.run(
+        serve(
+            directory,
+            host=host,
+            base_port=port,
+            metrics_listen=metrics_listen,
+            announce=click.echo,
+            as_json=shared.as_json,
+        )
+    )
