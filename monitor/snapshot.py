@@ -1,25 +1,30 @@
 """The read side: states, outages, incidents and accounts as of one instant, as plain documents.
 
-API, status page, metrics and command line all print these; they cannot disagree. Seconds are numbers
-with at most microseconds; ratios are exact decimal texts, rounded down to nine places.
+API, status page, metrics and command line all print these; they cannot disagree. Seconds are
+numbers with at most microseconds; ratios are exact decimal texts, rounded down to nine places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+from monitor.core import seal
+from monitor.core.assertion import Assertion
 from monitor.core.book import Book
-from monitor.core.downtime import Series
-from monitor.core.incident import Incident
-from monitor.core.interval import MICROSECOND
+from monitor.core.downtime import Declaration, Kind, Scope, Series, Version
+from monitor.core.fact import Fact, fact_document
+from monitor.core.incident import Incident, IncidentKind, Record
+from monitor.core.interval import BEGINNING, MICROSECOND, Interval
 from monitor.core.month import Month, show_instant
+from monitor.core.notice import Notice
 from monitor.core.outage import Class, SeriesOutage
-from monitor.core.rules import RULES_VERSION
+from monitor.core.rules import RULES_VERSION, Rules
 from monitor.core.slo import Account, Verdict
-from monitor.core.timeline import State
+from monitor.core.timeline import Span, State
+from monitor.ports import Delivery, Sample
 
 Document = dict[str, Any]
 PLACES = 9
@@ -152,3 +157,303 @@ def replay_document(book: Book, until: datetime) -> Document:
             for number, view in enumerate(book.incidents(until), 1)
         ],
     }
+
+
+# -- the months, sealed or running -----------------------------------------------------------------
+
+
+def slo_rows(book: Book, which: Iterable[Series], month: Month, now: datetime) -> list[Document]:
+    """The rows of one month, each with `sealed`; of a sealed month the figures are the sealed ones.
+
+    A sealed row has the number of restatements in `restatement` and, where the figures of today
+    differ from it, those in `recomputed`.
+    """
+    live = [month_document(series, month, book.account(series, month, now)) for series in which]
+    standing = seal.standing(book.seals.get(str(month), ()))
+    if standing is None:
+        return [{**row, "sealed": False} for row in live]
+    kept = {_key(row): row for row in standing.rows}
+    return [_sealed_row(kept.get(_key(row)), row, standing.restatements) for row in live]
+
+
+def _key(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(row["series"].items()))
+
+
+def _sealed_row(kept: Mapping[str, Any] | None, live: Document, restatements: int) -> Document:
+    if kept is None:
+        return {**live, "sealed": False}
+    shown: Document = {**kept, "sealed": True, "restatement": restatements}
+    if kept != live:
+        named = ("month", "series")
+        shown["recomputed"] = {key: value for key, value in live.items() if key not in named}
+    return shown
+
+
+# -- endpoints -------------------------------------------------------------------------------------
+
+_LOOK_BACK = (timedelta(days=1), timedelta(days=32))
+
+
+def state_now(book: Book, endpoint: str, now: datetime) -> tuple[State, datetime | None]:
+    """The state of an endpoint at `now` and since when; None: it was never otherwise."""
+    for reach in _LOOK_BACK:
+        span = _last_state(book, endpoint, now - reach, now)
+        if span.start > now - reach:
+            return span.state, span.start
+    span = _last_state(book, endpoint, BEGINNING, now)
+    return span.state, None if span.start == BEGINNING else span.start
+
+
+def _last_state(book: Book, endpoint: str, start: datetime, now: datetime) -> Span:
+    return book.endpoint_states(endpoint, Interval(start, now), now)[-1]
+
+
+def endpoint_document(book: Book, endpoint: str, now: datetime) -> Document:
+    """How an endpoint stands now, and its running month (None for one that is never accounted)."""
+    known, track = book.register.endpoints[endpoint], book.track(endpoint)
+    state, since = state_now(book, endpoint, now)
+    last = track.last
+    return {
+        "id": known.id,
+        "service": known.service.value,
+        "environment": known.environment.value,
+        "group": known.group,
+        "state": state.value,
+        "phase": track.phase.value,
+        "since": _shown(since),
+        "outage_since": None if track.outage is None else show_instant(track.outage.start),
+        "last": None
+        if last is None
+        else {
+            "at": show_instant(last.at),
+            "result": last.result.value,
+            "reason": last.reason.value,
+        },
+        "month": _running_month(book, endpoint, now) if known.live else None,
+    }
+
+
+def _running_month(book: Book, endpoint: str, now: datetime) -> Document:
+    month = Month.of(now, book.rules.zone)
+    figures = account_document(book.account(book.endpoint_series(endpoint), month, now))
+    kept = ("measured", "worst", "budget_s", "remaining_s", "verdict")
+    return {"month": str(month), **{key: figures[key] for key in kept}}
+
+
+def sample_document(sample: Sample) -> Document:
+    """An observation as it is kept."""
+    seen = sample.observation
+    return {
+        "at": show_instant(seen.at),
+        "result": seen.result.value,
+        "reason": seen.reason.value,
+        "status": sample.status,
+        "duration_s": seconds(timedelta(microseconds=sample.duration_us)),
+    }
+
+
+# -- incidents -------------------------------------------------------------------------------------
+
+
+def record_document(record: Record, rules: Rules, now: datetime) -> Document:
+    """All that we know and owe about an incident."""
+    view = record.view
+    until = now if view.restored_at is None else view.restored_at
+    return {
+        **incident_document(record.id, view),
+        "state": record.state.value,
+        "opened_at": show_instant(record.opened_at),
+        "deadline": show_instant(record.deadline(rules.restoration_target)),
+        "elapsed_s": seconds(until - view.started_at),
+        "at_risk": list(record.at_risk),
+        "breached_at": _shown(record.breached_at),
+        "acknowledged": _step(record.acknowledged),
+        "reported": _report(record),
+        "updates": [
+            {
+                "at": show_instant(update.at),
+                "author": update.author,
+                "text": update.text,
+                "next_update_at": _shown(update.next_update_at),
+            }
+            for update in record.updates
+        ],
+        "cause": record.cause,
+        "location": None if record.location is None else record.location.value,
+        "attested": _step(record.attested),
+        "closed_at": _shown(record.closed_at),
+        "missing": [] if record.closed_at is not None else record.missing(),
+        "merged_into": record.merged_into,
+        "voided": record.voided,
+        "suggested_action": _suggested(view),
+    }
+
+
+def timeline_document(record: Record) -> list[Document]:
+    """Every step of an incident in order: when, what, and what it said."""
+    return [_timeline_step(fact) for fact in record.steps]
+
+
+def _timeline_step(fact: Fact) -> Document:
+    left_out = ("id", "members", "asserted", "group", "holdernames")
+    return {key: value for key, value in fact_document(fact).items() if key not in left_out}
+
+
+def _suggested(view: Incident) -> str:
+    """An overrun is told on the ticket of the planned work (domain.md section 6)."""
+    overran = view.kind is IncidentKind.OUTAGE and view.declaration is not None
+    return "comment on the planned ticket" if overran else "report an incident"
+
+
+def _step(taken: tuple[datetime, str] | None) -> Document | None:
+    return None if taken is None else {"at": show_instant(taken[0]), "author": taken[1]}
+
+
+def _report(record: Record) -> Document | None:
+    if record.reported is None:
+        return None
+    at, ticket, author = record.reported
+    return {"at": show_instant(at), "ticket": ticket, "author": author}
+
+
+# -- declarations and assertions -------------------------------------------------------------------
+
+
+def declaration_state(declaration: Declaration, rules: Rules, now: datetime) -> str:
+    """draft, notified, active, completion_due, completed, cancelled or ended.
+
+    A draft whose window is over, and MaPS' own downtime once over, has ended: nothing is due.
+    """
+    if declaration.cancelled_at is not None:
+        return "cancelled"
+    if declaration.completion is not None:
+        return "completed"
+    version = declaration.version_at(now, rules)
+    if version is None:
+        if declaration.latest.window.end <= now:
+            return "ended"
+        return "draft" if declaration.latest.notified_at is None else "notified"
+    if now < version.window.start:
+        return "notified"
+    if now < version.window.end:
+        return "active"
+    return "ended" if version.kind is Kind.MAPS else "completion_due"
+
+
+def declaration_document(declaration: Declaration, rules: Rules, now: datetime) -> Document:
+    """A declaration with every version; what holds now stands in `window`, `scope`, `kind`.
+
+    That is the version in force, or the latest one where none is.
+    """
+    current = declaration.version_at(now, rules) or declaration.latest
+    done = declaration.completion
+    shown = version_document(current, rules)
+    return {
+        "id": declaration.id,
+        "state": declaration_state(declaration, rules, now),
+        **{key: shown[key] for key in ("kind", "window", "scope", "notified_at")},
+        "ticket": current.ticket,
+        "reason": current.reason,
+        "cancelled_at": _shown(declaration.cancelled_at),
+        "completion": None
+        if done is None
+        else {
+            "recorded_at": show_instant(done.recorded_at),
+            "actual_start": _shown(done.actual_start),
+            "actual_end": _shown(done.actual_end),
+            "author": done.author,
+        },
+        "versions": [version_document(version, rules) for version in declaration.versions],
+    }
+
+
+def version_document(version: Version, rules: Rules) -> Document:
+    """One version of a declaration; `effective_at` None: a draft, which has no effect."""
+    return {
+        "recorded_at": show_instant(version.recorded_at),
+        "notified_at": _shown(version.notified_at),
+        "effective_at": _shown(version.effective_at(rules)),
+        "window": {
+            "start": show_instant(version.window.start),
+            "end": show_instant(version.window.end),
+        },
+        "scope": scope_document(version.scope),
+        "kind": version.kind.value,
+        "ticket": version.ticket,
+        "reason": version.reason,
+        "author": version.author,
+    }
+
+
+def scope_document(scope: Scope) -> Document:
+    """What a declaration names; None does not narrow."""
+    return {
+        "endpoints": None if scope.endpoints is None else sorted(scope.endpoints),
+        "holdernames": None if scope.holdernames is None else sorted(scope.holdernames),
+        "services": None if scope.services is None else sorted(scope.services),
+    }
+
+
+def notice_document(notice: Notice, enough: bool, notify_before: datetime) -> Document:
+    """How much notice a window has; MaPS had to be told before `notify_before`."""
+    return {
+        "days": notice.days,
+        "needed": notice.needed,
+        "enough": enough,
+        "notify_before": show_instant(notify_before),
+    }
+
+
+def assertion_document(assertion: Assertion, now: datetime) -> Document:
+    """An asserted outage as it stands; `state` is pending, open, ended or withdrawn."""
+    latest = assertion.latest
+    if assertion.withdrawn_at is not None:
+        state = "withdrawn"
+    elif latest.start > now:
+        state = "pending"
+    else:
+        state = "open" if assertion.is_open(now) else "ended"
+    return {
+        "id": assertion.id,
+        "state": state,
+        "start": show_instant(latest.start),
+        "end": _shown(latest.end),
+        "holdernames": sorted(latest.holdernames),
+        "services": None if latest.services is None else sorted(latest.services),
+        "reason": latest.reason,
+        "author": latest.author,
+        "recorded_at": show_instant(latest.recorded_at),
+        "withdrawn_at": _shown(assertion.withdrawn_at),
+        "versions": len(assertion.versions),
+    }
+
+
+# -- alerts ----------------------------------------------------------------------------------------
+
+
+def queue_document(stats: Mapping[str, tuple[int, datetime | None, int]]) -> list[Document]:
+    """Per receiver: what waits, since when, and what is dead."""
+    return [
+        {"receiver": receiver, "pending": pending, "oldest_at": _shown(oldest), "dead": dead}
+        for receiver, (pending, oldest, dead) in sorted(stats.items())
+    ]
+
+
+def delivery_document(delivery: Delivery) -> Document:
+    """One delivery, without the data of its event."""
+    return {
+        "id": delivery.id,
+        "receiver": delivery.receiver,
+        "webhook_id": delivery.webhook_id,
+        "type": delivery.event.type,
+        "key": delivery.event.key,
+        "at": show_instant(delivery.event.at),
+        "attempts": delivery.attempts,
+        "state": delivery.state,
+        "last_error": delivery.last_error,
+    }
+
+
+def _shown(instant: datetime | None) -> str | None:
+    return None if instant is None else show_instant(instant)

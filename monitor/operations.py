@@ -1,0 +1,658 @@
+"""What the command line and the HTTP API can ask and do: one table of operations on plain data.
+
+Arguments and results are JSON values. Instants in arguments are texts, ISO 8601; without an offset
+they are UK local time (the zone of the SLO). Instants in results are UTC with a `Z`. A write
+answers with what it changed and `ok`; it is durable before it is visible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from monitor import declare, snapshot
+from monitor.core.alert import Event
+from monitor.core.book import Book
+from monitor.core.downtime import Declaration, Series
+from monitor.core.fact import Fact
+from monitor.core.incident import IncidentState, Record
+from monitor.core.interval import BEGINNING, Interval
+from monitor.core.month import Month, show_instant
+from monitor.core.rules import RULES_VERSION
+from monitor.cycle import Cycle
+from monitor.declare import Given, nearest
+from monitor.desk import Desk
+from monitor.errors import BadInstant, UnknownName, UsageError
+from monitor.ports import Change, Ledger
+from monitor.snapshot import Document
+
+__all__ = ["OPERATIONS", "Argument", "Document", "Operation", "Sort", "perform"]
+
+_T = TypeVar("_T")
+
+LIMIT = 1_000
+MOST_OBSERVATIONS = 10_000
+LONGEST_LOOK = timedelta(days=31)
+OVER = ("completed", "cancelled", "ended")
+"""States of declarations that `downtime.list` shows only with `all`."""
+PENDING = ("draft", "notified", "active")
+"""States of declarations that can still be mended: only those carry warnings."""
+
+
+class Sort(StrEnum):
+    """What sort of JSON value an argument is."""
+
+    TEXT = "text"
+    NAMES = "list of texts"
+    FLAG = "true or false"
+    COUNT = "whole number"
+    NUMBERS = "list of whole numbers"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument; None and absent are the same, and refused if `required`."""
+
+    sort: Sort
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way: the arguments as they came, and read."""
+
+    desk: Desk
+    now: datetime
+    author: str
+    arguments: Mapping[str, Any]
+    given: Given = field(repr=False)
+
+    @property
+    def book(self) -> Book:
+        return self.desk.cycle.book
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that can be asked or done. `write`: it records something."""
+
+    name: str
+    write: bool
+    summary: str
+    arguments: Mapping[str, Argument]
+    run: Callable[[Call], Awaitable[Document]]
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+TEXT, NAMES, FLAG = Argument(Sort.TEXT), Argument(Sort.NAMES), Argument(Sort.FLAG)
+NEEDED, NEEDED_NAMES = Argument(Sort.TEXT, True), Argument(Sort.NAMES, True)
+COUNT, NUMBERS = Argument(Sort.COUNT), Argument(Sort.NUMBERS)
+
+_Run = Callable[[Call], Awaitable[Document]]
+
+
+def _operation(
+    name: str, summary: str, *, write: bool = False, **arguments: Argument
+) -> Callable[[_Run], _Run]:
+    def enter(run: _Run) -> _Run:
+        OPERATIONS[name] = Operation(name, write, summary, arguments, run)
+        return run
+
+    return enter
+
+
+_READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="operations")
+"""Hung name look-ups fill the loop's default executor; reading the store must not wait for them."""
+_TURNS: WeakKeyDictionary[Cycle, asyncio.Lock] = WeakKeyDictionary()
+"""Writes of one cycle one after another, so that no two take the same next id."""
+
+
+async def perform(desk: Desk, name: str, arguments: Mapping[str, Any], *, author: str) -> Document:
+    """Do one operation; the result is a JSON object.
+
+    Raises UsageError (nothing was changed), StoreUnwritable (nothing was kept) or StoreError.
+    """
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        hint = nearest(name, OPERATIONS)
+        raise UnknownName(f'there is no operation "{name}"; {hint}')
+    _check(operation, arguments)
+    if not operation.write:
+        return await operation.run(_call(desk, arguments, author))
+    if not author.strip():
+        raise UsageError(f"{name}: author: is missing; say who does this")
+    async with _TURNS.setdefault(desk.cycle, asyncio.Lock()):
+        try:
+            return await operation.run(_call(desk, arguments, author.strip()))
+        finally:
+            desk.wake()
+
+
+def _call(desk: Desk, arguments: Mapping[str, Any], author: str) -> Call:
+    given = Given(arguments, desk.cycle.book.rules.zone)
+    return Call(desk, desk.clock.now(), author, arguments, given)
+
+
+def _check(operation: Operation, arguments: Mapping[str, Any]) -> None:
+    """Raise UsageError for an argument that is unknown, missing or of the wrong sort."""
+    for key, value in arguments.items():
+        known = operation.arguments.get(key)
+        if known is None:
+            hint = nearest(key, operation.arguments)
+            raise UsageError(f'{operation.name}: there is no argument "{key}"; {hint}')
+        if value is not None and not _FITS[known.sort](value):
+            raise UsageError(f"{operation.name}: {key}: must be a {known.sort.value}")
+    for key, known in operation.arguments.items():
+        if known.required and arguments.get(key) is None:
+            raise UsageError(f"{operation.name}: {key}: is missing; give it")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_FITS: Mapping[Sort, Callable[[object], bool]] = {
+    Sort.TEXT: lambda value: isinstance(value, str),
+    Sort.NAMES: lambda value: (
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+    ),
+    Sort.FLAG: lambda value: isinstance(value, bool),
+    Sort.COUNT: _is_count,
+    Sort.NUMBERS: lambda value: isinstance(value, list) and all(map(_is_count, value)),
+}
+
+
+class _Build(Protocol):
+    """A function of `declare` that makes the fact of a write."""
+
+    def __call__(self, book: Book, given: Given, *, now: datetime, author: str) -> Fact: ...
+
+
+async def _record(call: Call, build: _Build) -> Fact:
+    """Build the fact of a write and record it."""
+    fact = build(call.book, call.given, now=call.now, author=call.author)
+    await call.desk.cycle.learn([fact])
+    return fact
+
+
+async def _in_thread(read: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_READERS, read)
+
+
+def _listed(call: Call, **rows: Any) -> Document:
+    return {"rules": RULES_VERSION, "until": show_instant(call.now), **rows}
+
+
+# -- status and figures ----------------------------------------------------------------------------
+
+
+@_operation("status", "what is known now: endpoints, incidents, downtime, budget, alerts")
+async def _status(call: Call) -> Document:
+    desk, book, now = call.desk, call.book, call.now
+    settings = desk.settings()
+    queue = await _in_thread(desk.store.queue_stats)
+    connection = settings.organisation.connection
+    open_ones = [record for record in book.records.values() if _is_current(record)]
+    declared = _declarations(book, now)
+    return {
+        "organisation": {
+            "name": settings.organisation.name,
+            "connection": None if connection is None else connection.value,
+        },
+        "now": show_instant(now),
+        "live": desk.live,
+        "since": show_instant(desk.started_at),
+        "endpoints": [
+            snapshot.endpoint_document(book, name, now) for name in book.register.endpoints
+        ],
+        "incidents": [
+            snapshot.record_document(record, book.rules, now) for record in _in_order(open_ones)
+        ],
+        "downtime": {
+            "active": [one for one in declared if one["state"] == "active"],
+            "upcoming": [one for one in declared if one["state"] in ("draft", "notified")],
+            "completion_due": [one for one in declared if one["state"] == "completion_due"],
+        },
+        "alerts": snapshot.queue_document(queue),
+        "warnings": [*settings.warnings, *desk.warnings()],
+    }
+
+
+@_operation("slo", "the account of a month", month=TEXT, by=TEXT, endpoint=TEXT)
+async def _slo(call: Call) -> Document:
+    month = _month(call) or Month.of(call.now, call.book.rules.zone)
+    by = _by(call) or By.ENDPOINT
+    rows = snapshot.slo_rows(call.book, _which(call, by), month, call.now)
+    return _listed(call, months=rows)
+
+
+class By(StrEnum):
+    """Whose figures: the endpoints', or those of each holdername and service."""
+
+    ENDPOINT = "endpoint"
+    HOLDERNAME = "holdername"
+
+
+def _by(call: Call) -> By | None:
+    return call.given.choice("by", By)
+
+
+def _month(call: Call) -> Month | None:
+    text = call.given.text("month")
+    return None if text is None else Month.parse(text, call.book.rules.zone)
+
+
+def _endpoint(call: Call) -> str | None:
+    name = call.given.text("endpoint")
+    if name is not None and name not in call.book.register.endpoints:
+        hint = nearest(name, call.book.register.endpoints)
+        raise UnknownName(f'endpoint: there is no endpoint "{name}" in the configuration; {hint}')
+    return name
+
+
+def _which(call: Call, by: By) -> list[Series]:
+    """The accounted series asked for; of an endpoint, or of the holdernames it ever serves."""
+    book, endpoint = call.book, _endpoint(call)
+    if endpoint is not None and not book.register.endpoints[endpoint].live:
+        raise UsageError(
+            f"endpoint: {endpoint} is in the test environment: it is watched, never counted;"
+            " name a live endpoint"
+        )
+    if by is By.ENDPOINT:
+        every = book.accounted_endpoints()
+        return [series for series in every if endpoint in (None, series.endpoint)]
+    every = book.accounted_holdernames()
+    if endpoint is None:
+        return every
+    service = book.register.endpoints[endpoint].service
+    served = {guid for period in book.register.active(endpoint) for guid in period.names}
+    return [series for series in every if series.service is service and series.holdername in served]
+
+
+# -- declarations of downtime ----------------------------------------------------------------------
+
+
+def _declaration(book: Book, declaration: Declaration, now: datetime) -> Document:
+    """A declaration with its notice and, while it can still be mended, what to warn of."""
+    found = declare.judged(book, declaration, now)
+    shown = snapshot.declaration_document(declaration, book.rules, now)
+    return {
+        **shown,
+        "notice": snapshot.notice_document(found.notice, found.enough, found.notify_before),
+        "warnings": list(found.warnings) if shown["state"] in PENDING else [],
+    }
+
+
+def _declarations(book: Book, now: datetime, *, everything: bool = False) -> list[Document]:
+    return [
+        _declaration(book, one, now)
+        for one in book.calendar.declarations.values()
+        if everything or snapshot.declaration_state(one, book.rules, now) not in OVER
+    ]
+
+
+async def _declared(call: Call, build: _Build) -> Document:
+    """Record a version of a declaration; not `ok` if its notice is too short."""
+    fact = await _record(call, build)
+    declaration = call.book.declaration(fact.body["id"])
+    too_short = declare.judged(call.book, declaration, call.now).too_short
+    shown = _declaration(call.book, declaration, call.now)
+    return {"ok": not too_short, **shown, "warnings": fact.body["warnings"]}
+
+
+async def _ended(call: Call, build: _Build) -> Document:
+    fact = await _record(call, build)
+    declaration = call.book.declaration(fact.body["id"])
+    shown = _declaration(call.book, declaration, call.now)
+    return {"ok": True, **shown, "warnings": fact.body["warnings"]}
+
+
+_WINDOW = {
+    "endpoints": NAMES,
+    "holdernames": NAMES,
+    "services": NAMES,
+    "kind": TEXT,
+    "notified_at": TEXT,
+    "ticket": TEXT,
+}
+
+
+@_operation(
+    "downtime.declare",
+    "declare downtime: planned, emergency, or MaPS' own",
+    write=True,
+    start=NEEDED,
+    end=NEEDED,
+    reason=NEEDED,
+    id=TEXT,
+    **_WINDOW,
+)
+async def _declare(call: Call) -> Document:
+    return await _declared(call, declare.declared)
+
+
+@_operation(
+    "downtime.notify",
+    "record that MaPS was told of a draft, and its ticket reference",
+    write=True,
+    id=NEEDED,
+    ticket=NEEDED,
+    at=TEXT,
+)
+async def _notify(call: Call) -> Document:
+    return await _declared(call, declare.notified)
+
+
+@_operation(
+    "downtime.amend",
+    "change a declaration: what is given is changed, the rest kept",
+    write=True,
+    id=NEEDED,
+    start=TEXT,
+    end=TEXT,
+    reason=TEXT,
+    **_WINDOW,
+)
+async def _amend(call: Call) -> Document:
+    return await _declared(call, declare.amended)
+
+
+@_operation("downtime.cancel", "take a declaration back", write=True, id=NEEDED, reason=TEXT)
+async def _cancel(call: Call) -> Document:
+    return await _ended(call, declare.cancelled)
+
+
+@_operation(
+    "downtime.complete",
+    "record that the work is done, with its actual start and end",
+    write=True,
+    id=NEEDED,
+    actual_start=TEXT,
+    actual_end=TEXT,
+)
+async def _complete(call: Call) -> Document:
+    return await _ended(call, declare.completed)
+
+
+@_operation("downtime.list", "declarations that are not over, or all", all=FLAG)
+async def _downtimes(call: Call) -> Document:
+    everything = bool(call.arguments.get("all"))
+    return _listed(call, declarations=_declarations(call.book, call.now, everything=everything))
+
+
+@_operation("downtime.show", "one declaration with every version", id=NEEDED)
+async def _downtime(call: Call) -> Document:
+    known = declare.known_declaration(call.book, call.given.needed("id"))
+    return _declaration(call.book, known, call.now)
+
+
+# -- outages ---------------------------------------------------------------------------------------
+
+
+@_operation(
+    "outage.list",
+    "outages, those asserted among them",
+    month=TEXT,
+    endpoint=TEXT,
+    by=TEXT,
+)
+async def _outages(call: Call) -> Document:
+    book, now, month = call.book, call.now, _month(call)
+    bounds = Interval(BEGINNING, now) if month is None else month.interval
+    rows = [
+        snapshot.outage_document(series, outage)
+        for series in _outage_series(call)
+        for outage in book.outages(series, now, bounds)
+    ]
+    assertions = [snapshot.assertion_document(one, now) for one in book.assertions.values()]
+    return _listed(call, outages=rows, assertions=assertions)
+
+
+def _outage_series(call: Call) -> list[Series]:
+    """Without `by`: the endpoints, and the holdernames of which more is asserted."""
+    by = _by(call)
+    if by is not None:
+        return _which(call, by)
+    which = _which(call, By.ENDPOINT)
+    if "endpoint" in call.given:
+        return which
+    asserted = [
+        series
+        for series in call.book.accounted_holdernames()
+        if series.holdername is not None
+        and any(
+            one.withdrawn_at is None and one.concerns(series.holdername, series.service)
+            for one in call.book.assertions.values()
+        )
+    ]
+    return [*which, *asserted]
+
+
+@_operation(
+    "outage.assert",
+    "say that holdernames are unavailable, which no probe can see",
+    write=True,
+    holdernames=NEEDED_NAMES,
+    services=NAMES,
+    start=NEEDED,
+    end=TEXT,
+    reason=NEEDED,
+    id=TEXT,
+)
+async def _assert(call: Call) -> Document:
+    return await _asserted(call, declare.asserted)
+
+
+@_operation("outage.withdraw", "take an assertion back", write=True, id=NEEDED, reason=TEXT)
+async def _withdraw(call: Call) -> Document:
+    return await _asserted(call, declare.withdrawn)
+
+
+async def _asserted(call: Call, build: _Build) -> Document:
+    fact = await _record(call, build)
+    known = call.book.assertion(fact.body["id"])
+    incidents = [
+        record.id for record in call.book.records.values() if _is_of_assertion(record, known.id)
+    ]
+    return {
+        "ok": True,
+        **snapshot.assertion_document(known, call.now),
+        "incidents": incidents,
+        "warnings": fact.body["warnings"],
+    }
+
+
+def _is_of_assertion(record: Record, identifier: str) -> bool:
+    return record.view.asserted and record.view.group == identifier
+
+
+# -- incidents -------------------------------------------------------------------------------------
+
+
+def _is_current(record: Record) -> bool:
+    return record.standing and record.state is not IncidentState.CLOSED
+
+
+def _in_order(records: Iterable[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: int(record.id.removeprefix("I-")))
+
+
+def _incident(call: Call, record: Record) -> Document:
+    return {
+        **snapshot.record_document(record, call.book.rules, call.now),
+        "timeline": snapshot.timeline_document(record),
+    }
+
+
+@_operation("incident.list", "incidents not closed, of one state, or all", state=TEXT, all=FLAG)
+async def _incidents(call: Call) -> Document:
+    state = call.given.choice("state", IncidentState)
+    everything = bool(call.arguments.get("all"))
+    chosen = [
+        record
+        for record in _in_order(call.book.records.values())
+        if state in (None, record.state)
+        and (everything or (record.standing and (state is not None or _is_current(record))))
+    ]
+    return _listed(call, incidents=[_incident(call, record) for record in chosen])
+
+
+@_operation("incident.show", "one incident: what happened, and what is owed", id=NEEDED)
+async def _show_incident(call: Call) -> Document:
+    return _incident(call, declare.known_record(call.book, call.given.needed("id")))
+
+
+async def _stepped(call: Call, build: _Build) -> Document:
+    fact = await _record(call, build)
+    return {"ok": True, **_incident(call, call.book.record(fact.body["id"]))}
+
+
+@_operation("incident.acknowledge", "say that somebody looks after it", write=True, id=NEEDED)
+async def _acknowledge(call: Call) -> Document:
+    return await _stepped(call, declare.acknowledged)
+
+
+@_operation(
+    "incident.report",
+    "record that MaPS was told, and its ticket reference",
+    write=True,
+    id=NEEDED,
+    ticket=NEEDED,
+    at=TEXT,
+)
+async def _report(call: Call) -> Document:
+    return await _stepped(call, declare.reported)
+
+
+@_operation(
+    "incident.update",
+    "note something: text, time of the next update, cause, location (own, federated, maps)",
+    write=True,
+    id=NEEDED,
+    text=TEXT,
+    next_update_at=TEXT,
+    cause=TEXT,
+    location=TEXT,
+)
+async def _update(call: Call) -> Document:
+    return await _stepped(call, declare.updated)
+
+
+@_operation("incident.attest", "attest that no acknowledged data was lost", write=True, id=NEEDED)
+async def _attest(call: Call) -> Document:
+    return await _stepped(call, declare.attested)
+
+
+@_operation("incident.close", "close it, once nothing is missing", write=True, id=NEEDED)
+async def _close(call: Call) -> Document:
+    return await _stepped(call, declare.closed)
+
+
+# -- alerts ----------------------------------------------------------------------------------------
+
+
+@_operation(
+    "alerts.test", "send a test to one receiver of alerts, or to all", write=True, receiver=TEXT
+)
+async def _test_alerts(call: Call) -> Document:
+    known = call.desk.cycle.policy.receivers
+    if not known:
+        raise UsageError(
+            "no receiver of alerts is configured; add one under alerts.webhooks, with name, url"
+            " and secret_file"
+        )
+    chosen = call.given.text("receiver")
+    if chosen is not None and chosen not in known:
+        raise UnknownName(
+            f'receiver: there is no receiver "{chosen}" in the configuration;'
+            f" {nearest(chosen, known)}"
+        )
+    receivers = known if chosen is None else (chosen,)
+    event = Event(call.now, "test", "test", {"author": call.author, "receivers": list(receivers)})
+    # The Book has no part in it, so it goes to the store without a turn of the cycle.
+    await cast(Ledger, call.desk.store).commit(Change(events=[event], receivers=receivers))
+    return {"ok": True, "queued": list(receivers), "warnings": _undelivered(call)}
+
+
+def _undelivered(call: Call) -> list[str]:
+    return [] if call.desk.live else ["no daemon runs: delivered once one does (monitor run)"]
+
+
+@_operation("alerts.dead", "alerts that were given up")
+async def _dead(call: Call) -> Document:
+    rows = [snapshot.delivery_document(one) for one in await call.desk.store.dead()]
+    return _listed(call, dead=rows)
+
+
+@_operation(
+    "alerts.resend", "send dead alerts again: some by id, or all", write=True, ids=NUMBERS, all=FLAG
+)
+async def _resend(call: Call) -> Document:
+    store = call.desk.store
+    wanted, everything = call.arguments.get("ids"), bool(call.arguments.get("all"))
+    if bool(wanted) == everything:
+        raise UsageError(
+            "alerts.resend: give either ids or all; `monitor alerts dead` shows what there is"
+        )
+    dead = [delivery.id for delivery in await store.dead()]
+    missing = sorted(set(wanted or ()) - set(dead))
+    if missing:
+        raise UnknownName(
+            f"ids: {', '.join(map(str, missing))}: not among the dead alerts;"
+            " `monitor alerts dead` shows them"
+        )
+    resent = await store.resend(dead if everything else sorted(set(wanted or ())), call.now)
+    return {"ok": True, "resent": resent, "warnings": _undelivered(call) if resent else []}
+
+
+# -- observations ----------------------------------------------------------------------------------
+
+
+@_operation(
+    "endpoint.observations",
+    "what probes of an endpoint saw; the last hour unless said otherwise",
+    endpoint=NEEDED,
+    start=TEXT,
+    end=TEXT,
+    limit=COUNT,
+)
+async def _observations(call: Call) -> Document:
+    endpoint = _endpoint(call)
+    assert endpoint is not None
+    start, end = _look(call)
+    limit = call.arguments.get("limit")
+    limit = LIMIT if limit is None else limit
+    if not 1 <= limit <= MOST_OBSERVATIONS:
+        raise UsageError(f"limit: must be from 1 to {MOST_OBSERVATIONS}")
+    samples = await _in_thread(partial(call.desk.store.observations, endpoint, start, end))
+    return {
+        "endpoint": endpoint,
+        "start": show_instant(start),
+        "end": show_instant(end),
+        "truncated": len(samples) > limit,
+        "observations": [snapshot.sample_document(sample) for sample in samples[-limit:]],
+    }
+
+
+def _look(call: Call) -> tuple[datetime, datetime]:
+    """The span asked for: an hour up to its end, which is now unless said otherwise."""
+    end = call.given.instant("end") or call.now
+    start = call.given.instant("start") or end - timedelta(hours=1)
+    if start >= end:
+        raise BadInstant(
+            f"end: {show_instant(end)} is not after the start {show_instant(start)};"
+            " give an end that is later"
+        )
+    if end - start > LONGEST_LOOK:
+        raise UsageError(
+            f"start: asks for more than {LONGEST_LOOK.days} days; ask for less at a time"
+        )
+    return start, end
