@@ -6,6 +6,7 @@ Whatever is slow to import is imported inside a command, so that `--help` answer
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -19,11 +20,12 @@ from monitor.cli.probe import probe
 from monitor.cli.replay import replay
 from monitor.cli.service import run, sandbox
 from monitor.cli.store import ledger, store
+from monitor.cli.token import token
 
 __all__ = ["cli", "main"]
 
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.group(cls=Program, context_settings=SETTINGS)
@@ -52,6 +54,7 @@ for command in (
     identity,
     config,
     alerts,
+    token,
 ):
     cli.add_command(command)
 

@@ -62,8 +62,9 @@ def common(*, prints: bool = True, level: str = "warning") -> Callable[[F], F]:
         wrapped: Any = click.option(
             "--log-level",
             type=click.Choice(LEVELS),
+            metavar="LEVEL",
             envvar="MONITOR_LOG_LEVEL",
-            help=f"log to standard error from this level on (default: {level};"
+            help=f"log from this level on: {', '.join(LEVELS)} (default: {level};"
             " env: MONITOR_LOG_LEVEL)",
         )(command)
         if prints:

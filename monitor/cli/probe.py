@@ -127,6 +127,7 @@ def _text(
         ]
     )
     texts = [lines]
-    texts += [certificate_text("seen", facts) for facts in seen]
-    texts += [certificate_text("shown", facts) for facts in (identity.leaf, *identity.chain)]
+    shown = (identity.leaf, *identity.chain)
+    texts += [certificate_text(f"seen, {number}", facts) for number, facts in enumerate(seen, 1)]
+    texts += [certificate_text(f"shown, {number}", facts) for number, facts in enumerate(shown, 1)]
     return "\n".join(texts)

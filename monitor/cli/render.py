@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import click
 
 from monitor.cli import show
 from monitor.cli.common import Document, plain
+
+_ADVICE = re.compile(r" \([^)]*\)")  # which command helps: too much for a table
 
 # --- Months, outages, incidents -----------------------------------------------------------------
 
@@ -133,7 +136,7 @@ def _incidents(incidents: Iterable[Document]) -> str:
                 show.duration(row["elapsed_s"]),
                 show.local(row["deadline"]),
                 show.names(row["endpoints"]),
-                show.names(row["missing"]),
+                show.names(_ADVICE.sub("", missing) for missing in row["missing"]),
             ]
             for row in incidents
         ],

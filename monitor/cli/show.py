@@ -29,17 +29,15 @@ _COLOURS = {
 
 
 def local(instant: datetime | str | None, *, none: str = NOTHING) -> str:
-    """An instant, also as ISO 8601 text, as UK clocks show it, with the zone's abbreviation.
+    """An instant, also as ISO 8601 text, as UK clocks show it, to the second, with the zone.
 
     >>> local("2026-06-01T08:30:00Z"), local("2026-01-01T08:30:00.25Z"), local(None)
-    ('2026-06-01 09:30:00 BST', '2026-01-01 08:30:00.25 GMT', '-')
+    ('2026-06-01 09:30:00 BST', '2026-01-01 08:30:00 GMT', '-')
     """
     if instant is None:
         return none
     at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
-    at = at.astimezone(UK)
-    part = f".{at.microsecond:06d}".rstrip("0") if at.microsecond else ""
-    return f"{at:%Y-%m-%d %H:%M:%S}{part} {at:%Z}"
+    return f"{at.astimezone(UK):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def percent(ratio: str | None) -> str:

@@ -73,6 +73,8 @@ def backup(shared: Common, file: Path) -> None:
 
     The copy is complete, checked and on disk, or there is none.
     """
+    if file.exists():
+        raise UsageError(f"{file}: exists already; name a new file for the backup")
     with _open(shared) as opened:
         asyncio.run(opened.backup(file))
     document = {"ok": True, "backup": str(file), "size_bytes": file.stat().st_size}
