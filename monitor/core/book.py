@@ -69,6 +69,7 @@ class Book:
         self._spans: dict[str, list[Span]] = {}
         self._outages: dict[str, dict[datetime, Outage]] = {}
         self._cuts: dict[tuple[str, datetime], SeriesOutage] = {}
+        self._recut = False
         self.touched: set[str] = set()
         self.withheld: set[str] = set()
         self.settled_causes: set[str] = set()
@@ -85,13 +86,16 @@ class Book:
         upper.seals, upper.noticed = self.seals, set()
         upper._lower = self
         upper._tracks, upper._spans, upper._outages = {}, {}, {}
-        upper._cuts, upper.touched = self._cuts, set()
+        upper._cuts, upper._recut, upper.touched = {}, False, set()
         upper.withheld, upper.settled_causes = set(), set()
         return upper
 
     def adopt(self, upper: Book) -> None:
         """Take over what a branch of this Book has learned."""
-        self.calendar, self._cuts = upper.calendar, upper._cuts
+        self.calendar = upper.calendar
+        if upper._recut:
+            self._forget_cuts()
+        self._cuts.update(upper._cuts)
         self.assertions, self.records, self.seals = upper.assertions, upper.records, upper.seals
         self.noticed |= upper.noticed
         self._tracks.update(upper._tracks)
@@ -147,7 +151,19 @@ class Book:
 
     def _put(self, declaration: Declaration) -> None:
         self.calendar = self.calendar.replace(declaration)
-        self._cuts = {}
+        self._forget_cuts()
+
+    def _forget_cuts(self) -> None:
+        """Coverage changed: no outage is cut as before, nor as in the Books below."""
+        self._cuts, self._recut = {}, True
+
+    def _known_cut(self, key: tuple[str, datetime]) -> SeriesOutage | None:
+        book: Book | None = self
+        while book is not None:
+            if key in book._cuts:
+                return book._cuts[key]
+            book = None if book._recut else book._lower
+        return None
 
     def declaration(self, identifier: str) -> Declaration:
         """Raises UnknownName."""
@@ -279,6 +295,11 @@ class Book:
         append(merged, filled(spans, bounds))
         return merged
 
+    def settled(self, endpoint: str) -> Interval | None:
+        """The time of an endpoint that can no longer be judged otherwise; None: none yet."""
+        known = [spans for book in self._layers() if (spans := book._spans.get(endpoint))]
+        return Interval(known[0][0].start, known[-1][-1].end) if known else None
+
     def _layers(self) -> Iterator[Book]:
         if self._lower is not None:
             yield from self._lower._layers()
@@ -352,8 +373,9 @@ class Book:
         """An endpoint's outage, clipped to eligible time, with its parts; None: none of it counts."""
         assert series.endpoint is not None
         key = (series.endpoint, outage.start)
-        if outage.end is not None and key in self._cuts:
-            return self._cuts[key]
+        over = outage.end is not None and outage.end <= now
+        if over and (known := self._known_cut(key)) is not None:
+            return known
         counts = self.register.eligible(series.endpoint)
         interval = None if counts is None else _until(outage, now, counts)
         if counts is None or interval is None:
@@ -367,7 +389,7 @@ class Book:
             outage.confirmed_at,
             cut(states, self.calendar.covers(series)),
         )
-        if outage.end is not None and outage.end <= now:
+        if over:
             self._cuts[key] = found
         return found
 
@@ -458,16 +480,37 @@ class Book:
     # -- incidents -----------------------------------------------------------------------------
 
     def needs(self, now: datetime, causes: set[str] | None = None) -> list[Need]:
-        """The outages known now that need an incident (accounting 7.1), of the causes named or all."""
+        """The outages known now that need an incident (accounting 7.1), of the causes named or all.
+
+        An outage stays in the group under which it was recorded, wherever its endpoint has moved.
+        """
+        recorded = self._recorded_groups()
+        groups: dict[str, set[str]] = {}
+        for member, group in recorded.items():
+            groups.setdefault(member.rpartition("@")[0], set()).add(group)
         found: list[Need] = []
         for series in self.accounted_endpoints():
             assert series.endpoint is not None
-            if causes is None or self.register.endpoints[series.endpoint].group in causes:
-                found.extend(self._probed_needs(series, now))
+            group = self.register.endpoints[series.endpoint].group
+            if causes is not None and not causes & {group, *groups.get(series.endpoint, ())}:
+                continue
+            for need in self._probed_needs(series, now):
+                cause = recorded.get(need.member, group)
+                if causes is None or cause in causes:
+                    found.append(replace(need, cause=cause))
         for one in self.assertions.values():
             if causes is None or one.id in causes:
                 found.extend(self._asserted_needs(one, now))
         return found
+
+    def _recorded_groups(self) -> dict[str, str]:
+        """The group of each probed outage that a standing record has."""
+        return {
+            member: record.view.group
+            for record in self.records.values()
+            if record.standing and not record.view.asserted
+            for member in record.members
+        }
 
     def _probed_needs(self, series: Series, now: datetime) -> Iterator[Need]:
         assert series.endpoint is not None
@@ -548,17 +591,24 @@ class Book:
         What merely grows an incident waits a little, so that a storm is one message; its causes are
         then left in `withheld`, to be asked again.
         """
+        causes = causes | self._former_groups(causes)
         self.withheld, self.settled_causes = set(), set(causes)
         if not causes:
             return []
+        departed = [
+            record
+            for record in self.records.values()
+            if record.standing and not self._still_configured(record)
+        ]
+        derived = [_with_departed(view, departed) for view in self.incidents(now, causes)]
+        seen = frozenset().union(*(view.members for view in derived))
         records = {
             record.id: record
             for record in self.records.values()
-            if record.view.group in causes and self._still_configured(record)
+            if record.view.group in causes
+            and (self._still_configured(record) or not seen.isdisjoint(record.members))
         }
-        due = incident.reconcile(
-            records, self.incidents(now, causes), now, self._next_incident_number()
-        )
+        due = incident.reconcile(records, derived, now, self._next_incident_number())
         facts = []
         for fact in due:
             record = records.get(fact.body["id"])
@@ -568,6 +618,15 @@ class Book:
                 facts.append(fact)
                 self.learn(fact)
         return facts
+
+    def _former_groups(self, groups: set[str]) -> set[str]:
+        """The groups under which outages are recorded of endpoints that now are in one of these."""
+        here = {one.id for one in self.register.endpoints.values() if one.group in groups}
+        return {
+            group
+            for member, group in self._recorded_groups().items()
+            if member.rpartition("@")[0] in here
+        }
 
     def _still_configured(self, record: Record) -> bool:
         """An endpoint taken out of the configuration takes nothing back."""
@@ -623,6 +682,22 @@ def _until(outage: Outage, now: datetime, bounds: Interval) -> Interval | None:
     """The part of an outage inside bounds, up to now."""
     end = now if outage.end is None else min(outage.end, now)
     return Interval(outage.start, end).clip(bounds) if outage.start < end else None
+
+
+def _with_departed(view: Incident, departed: Iterable[Record]) -> Incident:
+    """A derived incident with what its record had of endpoints no longer configured."""
+    for record in departed:
+        if not view.members.isdisjoint(record.members):
+            past = record.view
+            view = replace(
+                view,
+                started_at=min(view.started_at, past.started_at),
+                detected_at=min(view.detected_at, past.detected_at),
+                endpoints=tuple(sorted({*view.endpoints, *past.endpoints})),
+                holdernames=tuple(sorted({*view.holdernames, *past.holdernames})),
+                members=view.members | past.members,
+            )
+    return view
 
 
 def _first_needing(
