@@ -371,6 +371,15 @@ def test_mapping_moves_in_an_outage() -> None:
     assert known.outages(series_of(), now, Interval(at("2026-03-03"), now)) == []
 
 
+def test_outage_before_the_mapping_is_not_the_holdernames() -> None:
+    """What an endpoint suffered before it served a holdername does not count for it (1)."""
+    known = minutely(holdernames=(holdername(GUID, "view", start="2026-03-03"),))
+    now = look(known, "dddduu")
+    later = look(known, "u" * 5, start=at("2026-03-03"))
+    assert len(known.outages(series(), now)) == 1
+    assert known.outages(series_of(), later) == []
+
+
 def test_asserted_time_is_down() -> None:
     """An assertion is an outage of those series, whatever the probe says (3)."""
     known = minutely(holdernames=(holdername(GUID, "view"), holdername(OTHER, "view")))
@@ -555,10 +564,14 @@ def test_an_endpoint_taken_out_takes_nothing_back() -> None:
 
 def test_a_record_goes_on_without_an_endpoint_taken_out() -> None:
     """Of a shared incident the rest goes on: not opened twice, and restored in its time."""
-    older = minutely("gone", "view")
+    lonely = endpoint("long-gone", cadence=EVERY_MINUTE, group="east")
+    rest = (endpoint(name, cadence=EVERY_MINUTE) for name in ("gone", "view"))
+    older = book(lonely, *rest)
     look(older, "ddd", "gone")
     now = look(older, "udddd")
     older.correlate(now, {"west"})
+    alone = look(older, "ddd", "long-gone")
+    assert names(older.correlate(alone, {"east"})) == ["incident.opened I-2"]
     newer = minutely()
     newer.inherit(older, now)
     assert newer.correlate(now, {"west"}) == []
@@ -582,6 +595,7 @@ def test_another_group_keeps_the_history() -> None:
     assert names(newer.correlate(now, {"east"})) == ["incident.restored I-2"]
     assert newer.record("I-2").view.group == "west"
     now = look(newer, "u" * 20 + "ddd", start=now)
+    assert newer.correlate(now, {"west"}) == []
     assert names(newer.correlate(now, {"east"})) == ["incident.opened I-3"]
     assert newer.record("I-3").view.group == "east"
 

@@ -223,6 +223,16 @@ def test_extending_gives_the_added_part_its_own_notice() -> None:
     ]
 
 
+def test_extending_into_the_past_excuses_nothing() -> None:
+    """What an amendment adds before the moment it takes effect is not covered (4.1)."""
+    late = WINDOW.start + 2 * HOUR
+    found = chain(declaration(TOLD, WINDOW), amendment(late, start=WINDOW.start - HOUR))
+    assert covers(found) == [
+        (Interval(WINDOW.start, late), DECLARED),
+        (Interval(late, WINDOW.end), DECLARED),
+    ]
+
+
 def test_leaving_out_and_taking_back() -> None:
     """Time dropped and taken back has the notice of the version that took it back (4.2)."""
     near, nearer = at("2026-03-20T12:00"), at("2026-03-23T12:00")
