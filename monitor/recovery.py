@@ -90,15 +90,16 @@ def _in_force(cadences: Cadences, start: datetime) -> Cadences:
 
 
 def _observe_rest(book: Book, store: Stored, cadences: Mapping[str, Cadences]) -> None:
-    spans: dict[str, list[Span]] = {name: [] for name in book.register.endpoints}
-    outages: dict[str, list[Outage]] = {name: [] for name in book.register.endpoints}
+    """Take over what was settled; observe the rest. Also of endpoints that may come back."""
+    spans: dict[str, list[Span]] = {name: [] for name in cadences}
+    outages: dict[str, list[Outage]] = {name: [] for name in cadences}
     for row in store.spans():
         if row.endpoint in spans:
             append(spans[row.endpoint], [Span(row.start, row.end, State(row.state))])
     for found in store.outages():
         if found.endpoint in outages:
             outages[found.endpoint].append(Outage(found.start, found.confirmed_at, found.end))
-    frontiers = dict.fromkeys(book.register.endpoints, BEGINNING)
+    frontiers = dict.fromkeys(cadences, BEGINNING)
     for name, known in spans.items():
         if known:
             frontiers[name] = known[-1].end

@@ -24,7 +24,7 @@ from monitor.core.incident import Incident, IncidentState, Need, Record
 from monitor.core.interval import BEGINNING, MICROSECOND, Interval, IntervalSet
 from monitor.core.month import Month, months_between, show_instant
 from monitor.core.outage import Class, SeriesOutage, Source, cut, filled, overlay, worst
-from monitor.core.rules import Rules
+from monitor.core.rules import LateRecords, Rules
 from monitor.core.slo import Account, Tally, added, burn_rate, tally
 from monitor.core.timeline import (
     Outage,
@@ -107,29 +107,36 @@ class Book:
     # -- learning ------------------------------------------------------------------------------
 
     def track(self, endpoint: str) -> Track:
-        """What an endpoint's past leaves open. Raises UnknownName."""
+        """What a configured endpoint's past leaves open. Raises UnknownName."""
+        if endpoint not in self.register.endpoints:
+            raise _no_endpoint(endpoint)
+        return self._track(endpoint)
+
+    def _track(self, endpoint: str) -> Track:
+        """The same, also of one taken out of the configuration: it may come back."""
         found = self._tracks.get(endpoint)
         if found is None and self._lower is not None:
-            return self._lower.track(endpoint)
+            return self._lower._track(endpoint)
         if found is None:
-            raise UnknownName(f'there is no endpoint "{endpoint}" in the configuration')
+            raise _no_endpoint(endpoint)
         return found
 
     def observe(self, seen: Observation) -> Settled:
         """Take in an observation; answers with what it settled. Raises UnknownName."""
-        track, settled = observe(self.track(seen.endpoint), seen)
+        track, settled = observe(self._track(seen.endpoint), seen)
         self._tracks[seen.endpoint] = track
         if settled.spans:
             append(self._spans.setdefault(seen.endpoint, []), settled.spans)
         if settled.outage is not None:
             self._outages.setdefault(seen.endpoint, {})[settled.outage.start] = settled.outage
-            self.touched.add(self.register.endpoints[seen.endpoint].group)
+            if seen.endpoint in self.register.endpoints:
+                self.touched.add(self.register.endpoints[seen.endpoint].group)
         return settled
 
     def restore(
         self, endpoint: str, spans: Iterable[Span], outages: Iterable[Outage], track: Track
     ) -> None:
-        """Take over what the store kept of an endpoint."""
+        """Take over what the store kept of an endpoint, configured or not."""
         self._spans[endpoint] = list(spans)
         self._outages[endpoint] = {outage.start: outage for outage in outages}
         self._tracks[endpoint] = track
@@ -137,7 +144,7 @@ class Book:
     def recadence(self, endpoint: str, start: datetime) -> None:
         """Let the configured cadence hold for observations from `start` on."""
         cadence = self.register.endpoints[endpoint].cadence
-        self._tracks[endpoint] = self.track(endpoint).with_cadence(start, cadence)
+        self._tracks[endpoint] = self._track(endpoint).with_cadence(start, cadence)
 
     def learn(self, fact: Fact) -> None:
         """Take in a fact; one of a type that decides nothing is left alone.
@@ -152,6 +159,9 @@ class Book:
     def _put(self, declaration: Declaration) -> None:
         self.calendar = self.calendar.replace(declaration)
         self._forget_cuts()
+        if self.rules.late_records is LateRecords.ACCEPT:  # it may excuse what is past
+            self.touched |= {endpoint.group for endpoint in self.register.endpoints.values()}
+            self.touched |= set(self.assertions)
 
     def _forget_cuts(self) -> None:
         """Coverage changed: no outage is cut as before, nor as in the Books below."""
@@ -231,6 +241,11 @@ class Book:
         month = Body(fact).text("month")
         self.seals = {**self.seals, month: (*self.seals.get(month, ()), fact)}
 
+    def _configured(self, fact: Fact) -> None:
+        """The configured cadences hold from when they were put in force."""
+        for name in self.register.endpoints:
+            self.recadence(name, fact.at)
+
     def _noticed(self, fact: Fact) -> None:
         self.noticed.add(Body(fact).text("once"))
 
@@ -243,12 +258,10 @@ class Book:
         self.assertions, self.records, self.seals = older.assertions, older.records, older.seals
         self.noticed = older.noticed
         self.calendar = Calendar(older.calendar.declarations.values(), self.register, self.rules)
+        self._tracks |= older._tracks
+        self._spans, self._outages = older._spans, older._outages
         for name in self.register.endpoints:
-            if name in older._tracks:
-                self._tracks[name] = older._tracks[name]
-                self._spans[name] = older._spans.get(name, [])
-                self._outages[name] = older._outages.get(name, {})
-                self.recadence(name, now)
+            self.recadence(name, now)
 
     # -- series --------------------------------------------------------------------------------
 
@@ -256,7 +269,7 @@ class Book:
         """The series of an endpoint. Raises UnknownName."""
         known = self.register.endpoints.get(endpoint)
         if known is None:
-            raise UnknownName(f'there is no endpoint "{endpoint}" in the configuration')
+            raise _no_endpoint(endpoint)
         return Series(known.service, endpoint=endpoint)
 
     def accounted_endpoints(self) -> list[Series]:
@@ -678,6 +691,10 @@ class Book:
         return sorted(marks)
 
 
+def _no_endpoint(name: str) -> UnknownName:
+    return UnknownName(f'there is no endpoint "{name}" in the configuration')
+
+
 def _until(outage: Outage, now: datetime, bounds: Interval) -> Interval | None:
     """The part of an outage inside bounds, up to now."""
     end = now if outage.end is None else min(outage.end, now)
@@ -718,6 +735,7 @@ _LEARN: Mapping[str, Callable[[Book, Fact], None]] = {
     "completion": Book._completed,
     "assertion": Book._asserted,
     "withdrawal": Book._withdrawn,
+    "configuration": Book._configured,
     "seal": Book._sealed,
     "restatement": Book._sealed,
     "notice": Book._noticed,
