@@ -1,18 +1,20 @@
 """One change at a time: judge, record, correlate, step the incidents, queue alerts.
 
 A change is worked out on a branch of the Book, made durable in one transaction with everything it
-causes, and only then becomes visible. What was seen while the store cannot be written waits in bounded
-memory and is written when it can be.
+causes, and only then becomes visible. What was seen while the store cannot be written waits in
+bounded memory and is written when it can be.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, TypeVar
 
 from monitor.core import alert
 from monitor.core.alert import Event, Notice
@@ -26,10 +28,16 @@ from monitor.core.verdict import Evidence, Observation, Reason, Result, Verdict,
 from monitor.errors import StoreUnwritable
 from monitor.ports import Change, Clock, Ledger, OutageRow, Sample, SpanRow, Telemetry
 
+T = TypeVar("T")
+
 SPOOL = 200_000
 """Observations kept while the store cannot be written; then the oldest are lost, and counted."""
+BATCH = 2_000
+"""Observations in one change at most, so that a full spool never holds up the event loop."""
 HOUSEKEEPING = timedelta(minutes=1)
 """How often reminders, budgets and burn rates are looked at."""
+LATELY = timedelta(hours=1)
+"""How long after an outage its endpoint's budget is still looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,15 @@ class Cycle:
         self.hurry = hurry
         self._turn = asyncio.Lock()
         self._spool: deque[Sample] = deque()
+        self._untold: dict[str, Notice] = {}
         self._lost = 0
         self._failing_since: datetime | None = None
         beginning = datetime.min.replace(tzinfo=UTC)
-        self._waits = _Waits(beginning, beginning)
+        self._waits = _Waits(beginning, beginning, _standing_causes(book))
         self._comparisons: dict[str, Comparison] = {}
         self._held: dict[tuple[str, datetime], Sample] = {}
-        self._compare(witnesses)
+        self._witnesses = witnesses
+        self._compare()
 
     @property
     def store_failing_since(self) -> datetime | None:
@@ -94,15 +104,16 @@ class Cycle:
 
     # -- observations --------------------------------------------------------------------------
 
-    def _compare(self, witnesses: Collection[str]) -> None:
-        """Prepare to compare the endpoints of each identity."""
+    def _compare(self) -> None:
+        """Prepare to compare the endpoints of each identity; nothing is held back any more."""
         members: dict[str, list[Endpoint]] = {}
         for endpoint in self.book.register.endpoints.values():
             members.setdefault(endpoint.identity, []).append(endpoint)
         self._comparisons = {
-            identity: Comparison.of(group, has_witness=identity in witnesses)
+            identity: Comparison.of(group, has_witness=identity in self._witnesses)
             for identity, group in members.items()
         }
+        self._held = {}
 
     def witness_wanted(self) -> list[tuple[str, Reason]]:
         """(identity, reason) of the failures about which a witness should be asked now."""
@@ -113,15 +124,18 @@ class Cycle:
         ]
 
     async def testify(self, identity: str, *, alike: bool) -> None:
-        """Take in what a witness showed."""
-        await self._record(self._released(self._comparisons[identity].testify(alike=alike)))
+        """Take in what a witness showed; of an identity no longer used it is worth nothing."""
+        comparison = self._comparisons.get(identity)
+        if comparison is not None:
+            await self._record(self._released(comparison.testify(alike=alike)))
 
     async def take(self, seen: Iterable[tuple[Endpoint, Evidence]]) -> None:
         """Judge and record what probes saw, in order of arrival."""
         ready: list[Sample] = []
         findings: list[tuple[Endpoint, Evidence, Verdict]] = []
         for endpoint, evidence in seen:
-            if endpoint.id not in self.book.register.endpoints:
+            known = self.book.register.endpoints.get(endpoint.id)
+            if known is None:
                 continue  # taken out of the configuration while it was probed
             verdict = judge(evidence, endpoint.expectation)
             self._telemetry.probed(endpoint, evidence, verdict)
@@ -133,7 +147,7 @@ class Cycle:
                 evidence.status,
             )
             self._held[endpoint.id, evidence.at] = sample
-            comparison = self._comparisons[endpoint.identity]
+            comparison = self._comparisons[known.identity]
             ready.extend(self._released(comparison.offer(sample.observation)))
         await self._record(ready, [_finding(*item, self._clock.now()) for item in findings])
 
@@ -143,38 +157,67 @@ class Cycle:
             replace(self._held.pop((seen.endpoint, seen.at)), observation=seen) for seen in decided
         ]
 
-    async def _record(self, samples: Sequence[Sample], notices: Sequence[Notice] = ()) -> None:
+    async def _record(self, samples: Iterable[Sample], notices: Iterable[Notice] = ()) -> None:
+        """Spool these, and write unless the store is known to refuse: then `sweep` tries again."""
+        self._spool.extend(samples)
+        for notice in notices:
+            self._untold.setdefault(notice.once, notice)
         async with self._turn:
-            self._spool.extend(samples)
-            while len(self._spool) > SPOOL:
+            if self._failing_since is None:
+                await _to_the_end(self._drain())
+            else:
+                self._refused()
+
+    async def _drain(self) -> None:
+        """Write what is spooled, if the store can be written."""
+        try:
+            await self._write_spooled()
+        except StoreUnwritable:
+            self._refused()
+
+    def _refused(self) -> None:
+        """Keep what waits, as far as there is room, and say that the store cannot be written."""
+        self._failing_since = self._failing_since or self._clock.now()
+        while len(self._spool) > SPOOL:
+            self._spool.popleft()
+            self._lost += 1
+        self._telemetry.store_failing(True, len(self._spool), self._lost)
+
+    async def _write_spooled(self) -> None:
+        """Write what is spooled, in order, and that the store failed if it did.
+
+        Raises StoreUnwritable; what was not written is still spooled then.
+        """
+        while self._spool or self._untold or self._failing_since is not None:
+            batch = tuple(islice(self._spool, BATCH))
+            told = dict(self._untold) if len(batch) == len(self._spool) else {}
+            notices = [*self._own_faults(batch), *told.values()]
+            recovers = self._failing_since is not None and len(batch) == len(self._spool)
+            if recovers:
+                notices.append(self._recovery())
+            await self._apply(samples=batch, notices=notices)
+            for _ in batch:
                 self._spool.popleft()
-                self._lost += 1
-            if not self._spool and not notices:
-                return
-            waiting = tuple(self._spool)
-            try:
-                await self._apply(samples=waiting, notices=[*notices, *self._own_faults(waiting)])
-            except StoreUnwritable:
-                self._failing_since = self._failing_since or self._clock.now()
-                self._telemetry.store_failing(True, len(self._spool), self._lost)
-                return
-            self._spool.clear()
-            if self._failing_since is not None:
-                await self._say_store_recovered()
-        for sample in waiting:
+            for once in told:
+                del self._untold[once]
+            if recovers:
+                self._telemetry.store_failing(False, 0, self._lost)
+                self._failing_since, self._lost = None, 0
+            self._hurry(batch)
+
+    def _hurry(self, samples: Iterable[Sample]) -> None:
+        for sample in samples:
             name = sample.observation.endpoint
             if name in self.book.register.endpoints and self.book.track(name).hurried:
                 self.hurry(name)
 
-    async def _say_store_recovered(self) -> None:
+    def _recovery(self) -> Notice:
+        """That the store could not be written, since when, and what was lost by it."""
         assert self._failing_since is not None
-        since, lost = self._failing_since, self._lost
-        self._failing_since, self._lost = None, 0
-        self._telemetry.store_failing(False, 0, lost)
-        data = {"reason": Reason.LOCAL_STORE.value, "since": show_instant(since), "lost": lost}
+        since = show_instant(self._failing_since)
+        data = {"reason": Reason.LOCAL_STORE.value, "since": since, "lost": self._lost}
         event = Event(self._clock.now(), "monitor.local_fault", "monitor", data)
-        notice = Notice(f"local_store {show_instant(since)}", event)
-        await self._apply(notices=[notice])
+        return Notice(f"local_store {since}", event)
 
     def _own_faults(self, samples: Iterable[Sample]) -> list[Notice]:
         """Own faults are told once an hour for each reason."""
@@ -193,45 +236,51 @@ class Cycle:
     # -- facts ---------------------------------------------------------------------------------
 
     async def learn(self, facts: Sequence[Fact], events: Sequence[Event] = ()) -> list[Fact]:
-        """Record facts with all they cause; answers with those. Nothing is visible before it is kept.
+        """Record facts with all they cause; answers with those. Visible once kept.
 
         Raises UsageError (then nothing changed) or StoreUnwritable (then nothing was kept).
         """
         async with self._turn:
-            return await self._apply(facts=facts, events=events)
+            return await _to_the_end(self._apply(facts=facts, events=events))
 
     async def notify(self, notices: Sequence[Notice]) -> None:
-        """Queue notices that were not given before."""
+        """Queue notices that were not given before. Raises StoreUnwritable."""
         async with self._turn:
-            await self._apply(notices=notices)
+            await _to_the_end(self._apply(notices=notices))
 
     async def replace_book(
         self, book: Book, facts: Sequence[Fact], witnesses: Collection[str] = ()
     ) -> None:
-        """Go on with a Book of another configuration; `facts` record the change."""
-        async with self._turn:
-            await self._flush_held()
-            book.inherit(self.book, self._clock.now())
-            await self._ledger.commit(Change(facts=facts))
-            self.book = book
-            self._compare(witnesses)
-            self._waits.boundaries = []
+        """Go on with a Book of another configuration; `facts` record the change.
 
-    async def _flush_held(self) -> None:
-        """Record what was still being compared, as it was seen."""
-        if self._held:
-            waiting = sorted(self._held.values(), key=lambda sample: sample.observation.at)
-            await self._apply(samples=[*self._spool, *waiting])
-            self._held.clear()
-            self._spool.clear()
+        They are dated when it is made. Raises StoreUnwritable; the old Book then stays.
+        """
+        async with self._turn:
+            await _to_the_end(self._replace_book(book, facts, witnesses))
+
+    async def _replace_book(
+        self, book: Book, facts: Sequence[Fact], witnesses: Collection[str]
+    ) -> None:
+        await self._settle()
+        now = self._clock.now()
+        book.inherit(self.book, now)
+        await self._ledger.commit(Change(facts=[replace(fact, at=now) for fact in facts]))
+        self.book = book
+        self._witnesses = witnesses
+        self._compare()
+        self._waits.boundaries = []
+        self._waits.withheld |= _standing_causes(book)
+
+    async def _settle(self) -> None:
+        """Record all that was seen, and what was still being compared as it was seen."""
+        self._spool.extend(sorted(self._held.values(), key=lambda sample: sample.observation.at))
+        self._compare()
+        await self._write_spooled()
 
     async def flush(self) -> None:
         """Before an orderly end: record all that was seen. Raises StoreUnwritable."""
         async with self._turn:
-            await self._flush_held()
-            if self._spool:
-                await self._apply(samples=tuple(self._spool))
-                self._spool.clear()
+            await _to_the_end(self._settle())
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -239,27 +288,35 @@ class Cycle:
         """Do what the passing of time calls for; to be called about once a second."""
         now = self._clock.now()
         for comparison in self._comparisons.values():
-            await self._record(self._released(comparison.lapse(now)))
-        if self._spool:
-            await self._record(())
+            self._spool.extend(self._released(comparison.lapse(now)))
         async with self._turn:
-            crossed = self._crossed(now)
-            thorough = crossed or now - self._waits.housekept >= HOUSEKEEPING
-            causes = self.book.causes_open(now) if crossed else set(self._waits.withheld)
-            try:
-                await self._apply(causes=causes, thorough=thorough)
-            except StoreUnwritable:
-                return
-            self._waits.swept = now
-            if thorough:
-                self._waits.housekept = now
+            await _to_the_end(self._sweep(now))
+
+    async def _sweep(self, now: datetime) -> None:
+        await self._drain()
+        if self._failing_since is not None:
+            return
+        crossed = self._crossed(now)
+        thorough = crossed or now - self._waits.housekept >= HOUSEKEEPING
+        causes = set(self._waits.withheld) | (self.book.causes_open(now) if crossed else set())
+        try:
+            await self._apply(causes=causes, thorough=thorough)
+        except StoreUnwritable:
+            self._refused()
+            return
+        self._waits.swept = now
+        if thorough:
+            self._waits.housekept = now
 
     def _crossed(self, now: datetime) -> bool:
-        """Whether some judgement may have changed since the last sweep by time alone."""
+        """Whether some judgement may have changed since the last sweep by time alone.
+
+        A boundary is crossed once time is beyond it: only then is there an instant after it.
+        """
         marks = self._waits.boundaries
         if not marks:
             marks = self._waits.boundaries = self.book.boundaries()
-        return bisect_right(marks, now) > bisect_right(marks, self._waits.swept)
+        return bisect_left(marks, now) > bisect_left(marks, self._waits.swept)
 
     # -- the change itself ---------------------------------------------------------------------
 
@@ -276,7 +333,7 @@ class Cycle:
         """Work out one change on a branch, make it durable, then adopt it."""
         now = self._clock.now()
         upper = self.book.branch()
-        spans, outages = _observed(upper, samples)
+        samples, spans, outages = _observed(upper, samples)
         for fact in facts:
             upper.learn(fact)
         caused = upper.correlate(now, upper.touched | (causes or set()))
@@ -334,12 +391,48 @@ class Cycle:
         return found
 
 
-def _observed(book: Book, samples: Iterable[Sample]) -> tuple[list[SpanRow], list[OutageRow]]:
-    """Let a book observe; the rows of what that settled."""
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that must not be left half done; a cancellation is raised once it is over.
+
+    Whoever stops waiting for the store cannot know whether it kept the change.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        task.exception()  # what was not written is still known to be so
+        raise
+
+
+def _standing_causes(book: Book) -> set[str]:
+    """The causes of incidents not closed: what was withheld about them is asked for again."""
+    return {
+        record.view.group
+        for record in book.records.values()
+        if record.standing and record.closed_at is None
+    }
+
+
+def _observed(
+    book: Book, samples: Iterable[Sample]
+) -> tuple[list[Sample], list[SpanRow], list[OutageRow]]:
+    """Let a book observe: the samples that are to be kept, and the rows of what they settled.
+
+    Not kept is what would be ignored: of an endpoint that was taken out of the configuration
+    meanwhile, or not later than its last observation. So what is kept always derives what is known.
+    """
+    kept: list[Sample] = []
     spans: list[SpanRow] = []
     outages: dict[tuple[str, datetime], OutageRow] = {}
     for sample in samples:
         name = sample.observation.endpoint
+        if name not in book.register.endpoints:
+            continue
+        last = book.track(name).last
+        if last is not None and sample.observation.at <= last.at:
+            continue
+        kept.append(sample)
         settled = book.observe(sample.observation)
         for span in settled.spans:
             spans.append(SpanRow(name, span.start, span.end, span.state.value))
@@ -347,7 +440,7 @@ def _observed(book: Book, samples: Iterable[Sample]) -> tuple[list[SpanRow], lis
         if found is not None:
             row = OutageRow(name, found.start, found.confirmed_at, found.end)
             outages[name, found.start] = row
-    return spans, list(outages.values())
+    return kept, spans, list(outages.values())
 
 
 def _finding(endpoint: Endpoint, evidence: Evidence, verdict: Verdict, now: datetime) -> Notice:
@@ -379,17 +472,18 @@ def _overrunning(book: Book, now: datetime) -> dict[str, list[str]]:
 
 
 def _spending(book: Book, now: datetime) -> list[Notice]:
-    """Budgets spent and budgets burning fast, of endpoints that are failing now."""
-    found: list[Notice] = []
+    """Budgets spent and budgets burning fast, of endpoints that fail now or did lately."""
+    found: list[Notice | None] = []
     month = Month.of(now, book.rules.zone)
+    windows = {window for rule in alert.BURN_RULES for window in rule[:2]}
     for series in book.accounted_endpoints():
         assert series.endpoint is not None
-        outage = book.track(series.endpoint).outage
-        if outage is None:
+        outages = book.endpoint_outages(series.endpoint)
+        if not outages or (outages[-1].end or now) < now - LATELY:
             continue
-        spent = alert.budget_notice(series.endpoint, month, book.account(series, month, now), now)
-        windows = {window for rule in alert.BURN_RULES for window in rule[:2]}
-        rates = {window: book.burn_rate(series, window, now) for window in windows}
-        burning = alert.burn_notice(series.endpoint, rates, now, outage.start)
-        found.extend(notice for notice in (spent, burning) if notice is not None)
-    return found
+        account = book.account(series, month, now)
+        found.append(alert.budget_notice(series.endpoint, month, account, now))
+        if outages[-1].end is None:
+            rates = {window: book.burn_rate(series, window, now) for window in windows}
+            found.append(alert.burn_notice(series.endpoint, rates, now, outages[-1].start))
+    return [notice for notice in found if notice is not None]
