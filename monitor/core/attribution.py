@@ -72,11 +72,11 @@ class Comparison:
         """Take one observation; answers with those now decided, in order of arrival."""
         local = POINTING.get(seen.reason) if seen.result.failing else None
         if seen.result is Result.LOCAL or (local is None and self._before_hold(seen)):
-            return [seen]
+            return self._in_turn(seen)
         if local is None:
             return [*self._let_go(), seen]
         if self.ours is local:
-            return [as_local(seen, local)]
+            return self._in_turn(as_local(seen, local))
         if not (self.comparable or self.has_witness):
             return [seen]
         released: list[Observation] = []
@@ -85,6 +85,13 @@ class Comparison:
         self._held.append(seen)
         self._alike.add(seen.endpoint)
         return [*released, *self._decide()]
+
+    def _in_turn(self, seen: Observation) -> list[Observation]:
+        """What is decided, unless an earlier observation of the endpoint is held back still."""
+        if seen.endpoint in self._alike:
+            self._held.append(seen)
+            return []
+        return [seen]
 
     def _before_hold(self, seen: Observation) -> bool:
         """Whether a good answer is older than the trouble, and so says nothing about it."""
@@ -108,7 +115,10 @@ class Comparison:
         if not everyone and not self._witness_alike:
             return []
         local = POINTING[self._held[0].reason]
-        released = [as_local(seen, local) for seen in self._held]
+        released = [
+            seen if POINTING.get(seen.reason) is None else as_local(seen, local)
+            for seen in self._held
+        ]
         self._clear()
         self.ours = local
         return released
