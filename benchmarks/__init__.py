@@ -1,0 +1,1 @@
+"""Measurements taken by hand; see README.md. Nothing of the product imports this."""
