@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ from monitor.core.verdict import CertificateFacts, Evidence, Reason
 from monitor.cycle import Cycle, Policy
 from monitor.desk import Desk
 from monitor.dispatch import Dispatcher
-from monitor.errors import ConfigError, IdentityError, MonitorError, StoreError
+from monitor.errors import ConfigError, IdentityError, MonitorError, StoreError, StoreLocked
 from monitor.jobs import expiry_notices, seal_months
 from monitor.operations import perform
 from monitor.pacer import Pacer
@@ -54,6 +55,8 @@ log = structlog.get_logger(__name__)
 
 STOP_WITHIN = 8.0
 """Seconds that an orderly stop may take; systemd and containers give ten."""
+LOCK_WITHIN = 5.0
+"""Seconds to wait for a command that holds the store."""
 STALE = timedelta(seconds=30)
 """A heartbeat older than this means that we are not probing."""
 
@@ -91,6 +94,21 @@ async def run(
     async with AsyncExitStack() as stack:
         daemon = await Daemon.open(settings, environ, stack)
         return await daemon.serve(ready)
+
+
+async def _locked(store: Path) -> StoreLock:
+    """The store's lock, held; a command that holds it for a moment is waited for."""
+    deadline = time.monotonic() + LOCK_WITHIN
+    while True:
+        lock = StoreLock(store)
+        try:
+            lock.acquire()
+        except StoreLocked:
+            if time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return lock
 
 
 @dataclass(slots=True)
@@ -170,8 +188,8 @@ class Daemon:
         """Take the store, load the identities, know again what was known."""
         clock = SteadyClock()
         telemetry = PrometheusTelemetry()
-        lock = StoreLock(settings.store.path)
-        stack.enter_context(lock)
+        lock = await _locked(settings.store.path)
+        stack.callback(lock.release)
         store = SqliteStore.open(settings.store.path, on_write=telemetry.wrote)
         stack.push_async_callback(asyncio.to_thread, store.close)
         contexts = Contexts()

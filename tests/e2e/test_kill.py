@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Load(threading.Thread):
         self.stopped = threading.Event()
         self.acknowledged: list[str] = []
         self.count = 0
+        self.window = datetime.now(UTC).replace(microsecond=0) + timedelta(days=300)
+        self.window_end = self.window + timedelta(hours=1)
 
     def run(self) -> None:
         while not self.stopped.is_set():
@@ -61,7 +63,7 @@ class Load(threading.Thread):
         done = subprocess.run(
             monitor(
                 *("downtime", "declare", "-c", str(self.place.config), "--id", identifier),
-                *("--start", "2031-01-07T00:00Z", "--end", "2031-01-07T01:00Z"),
+                *("--start", self.window.isoformat(), "--end", self.window_end.isoformat()),
                 *("--endpoints", endpoint, "--reason", "load", "--json"),
             ),
             capture_output=True,
