@@ -77,6 +77,7 @@ class Cycle:
     ) -> None:
         """`on_change` is called after each commit that changed a judgement or queued an alert;
         `hurry` for endpoints to be re-probed soon. `witnesses` are the identities that have one.
+        `sealing` is held by whoever seals months, as that takes many turns of the loop.
         """
         self.book = book
         self.policy = policy
@@ -86,6 +87,7 @@ class Cycle:
         self.on_change = on_change
         self.hurry = hurry
         self._turn = asyncio.Lock()
+        self.sealing = asyncio.Lock()
         self._spool: deque[Sample] = deque()
         self._untold: dict[str, Notice] = {}
         self._lost = 0

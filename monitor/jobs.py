@@ -30,7 +30,13 @@ async def seal_months(cycle: Cycle, configuration: str, now: datetime) -> list[F
     """Seal every month that is due, and restate sealed ones whose figures have changed.
 
     `configuration` is the digest of the configuration in force. Returns the facts recorded.
+    Raises StoreUnwritable; what was not recorded is still due then.
     """
+    async with cycle.sealing:
+        return await _seal_months(cycle, configuration, now)
+
+
+async def _seal_months(cycle: Cycle, configuration: str, now: datetime) -> list[Fact]:
     recorded: list[Fact] = []
     for month in _closed_months(cycle.book, now):
         known = standing(cycle.book.seals.get(str(month), ()))

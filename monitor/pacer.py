@@ -1,8 +1,8 @@
 """When to probe what: a heap of due times on the clock that never steps.
 
-Each endpoint has a grid of slots, spread over its interval so that they do not align. One probe is in
-flight per endpoint; a slot that comes meanwhile is missed, and counted. Hosts and the whole have limits;
-a host's own limit keeps its slow endpoints from starving others.
+Each endpoint has a grid of slots, spread over its interval so that they do not align. One probe is
+in flight per endpoint; a slot that comes meanwhile is missed, and counted. Hosts and the whole have
+limits; a host's own limit keeps its slow endpoints from starving others.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Pacer:
                 heapq.heappush(self._heap, (first, endpoint.id))
             else:
                 entry.endpoint = endpoint
-                self._move(entry, min(entry.due, now + interval))
+                entry.grid = min(entry.grid, now + interval)
+                self._move(entry, min(entry.due, entry.grid))
         self._hosts = {
             host: self._hosts.get(host) or asyncio.Semaphore(self._most_per_host)
             for host in {endpoint.host for endpoint in wanted.values()}

@@ -31,14 +31,15 @@ class OwnTrouble:
     telemetry: Telemetry
     _lags: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=KEPT))
     _stepped_at: float = float("-inf")
+    _wakes_at: float = float("inf")
 
     async def watch_loop(self) -> None:
         """Measure how late the event loop wakes."""
         while True:
-            due = self.clock.monotonic() + LAG_EVERY
+            self._wakes_at = self.clock.monotonic() + LAG_EVERY
             await asyncio.sleep(LAG_EVERY)
             now = self.clock.monotonic()
-            lag = max(0.0, now - due)
+            lag = max(0.0, now - self._wakes_at)
             self.telemetry.loop_lag(lag)
             if lag > LAG_EVERY:
                 self._lags.append((now, lag))
@@ -48,7 +49,10 @@ class OwnTrouble:
         self._stepped_at = self.clock.monotonic()
 
     def excuse(self, endpoint: Endpoint, evidence: Evidence) -> Evidence:
-        """The evidence, as our own fault if the trouble was ours. A good answer in time stays good."""
+        """The evidence, as our own fault if the trouble was ours.
+
+        A good answer in time stays good, unless the clock that dates it was stepped.
+        """
         ended = self.clock.monotonic()
         started = ended - evidence.duration
         if started <= self._stepped_at + 1.0 and ended >= self._stepped_at:
@@ -58,7 +62,9 @@ class OwnTrouble:
         if evidence.failure is None and not slow:
             return evidence
         limit = endpoint.cadence.timeout.total_seconds()
+        # A probe may wake before the watch does after the same delay.
         worst = max((lag for at, lag in self._lags if at >= started), default=0.0)
+        worst = max(worst, ended - self._wakes_at)
         if worst > limit:
             detail = f"our event loop was {worst:.1f} s late during the probe"
             return replace(evidence, failure=Reason.LOCAL_OVERLOAD, detail=detail)
