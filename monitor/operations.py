@@ -222,7 +222,7 @@ async def _status(call: Call) -> Document:
             "completion_due": [one for one in declared if one["state"] == "completion_due"],
         },
         "alerts": snapshot.queue_document(queue),
-        "warnings": [*settings.warnings, *desk.warnings()],
+        "warnings": list(dict.fromkeys([*settings.warnings, *desk.warnings()])),
     }
 
 
