@@ -9,7 +9,7 @@ RUN python3 -m venv /opt/monitor \
     && /opt/monitor/bin/python -m pip install --require-hashes -r requirements/runtime.txt \
     && python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --require-hashes -r requirements/build.txt
-COPY LICENSE pyproject.toml ./
+COPY LICENSE README.md pyproject.toml ./
 COPY monitor/ monitor/
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
     && /opt/monitor/bin/python -m pip install --no-deps --no-index /opt/wheel/*.whl \

@@ -104,7 +104,6 @@ def declared() -> dict[str, list[Requirement]]:
             *runtime,
             *groups["build"],
             *dev,
-            *project["project"]["optional-dependencies"]["fast"],
         ],
     }
     assert project["build-system"]["requires"][0] in groups["build"]

@@ -19,7 +19,6 @@ from monitor.core.month import show_instant
 from monitor.core.outage import Class
 from monitor.errors import IllegalStep
 
-
 FIRST_CHANGE = timedelta(seconds=10)
 """How long endpoints may join a new incident before that is told."""
 LATER_CHANGES = timedelta(minutes=1)
