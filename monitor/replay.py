@@ -44,7 +44,10 @@ def read_facts(
 
 
 def _read(line: bytes) -> Observation | Fact:
-    document = json.loads(line)
+    try:
+        document = json.loads(line)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
     if not isinstance(document, dict):
         raise ValueError("is not a JSON object")
     if document.get("type") == "observation":

@@ -18,7 +18,7 @@ from monitor.core import downtime, incident
 from monitor.core.assertion import Assertion
 from monitor.core.downtime import Calendar, Declaration, Series
 from monitor.core.endpoint import Endpoint
-from monitor.core.fact import Body, Fact
+from monitor.core.fact import BadFact, Body, Fact
 from monitor.core.holdername import Holdername, Register
 from monitor.core.incident import Incident, IncidentState, Need, Record
 from monitor.core.interval import BEGINNING, MICROSECOND, Interval, IntervalSet
@@ -231,10 +231,12 @@ class Book:
             ) from None
 
     def _learn_incident(self, fact: Fact) -> None:
-        if fact.type == "incident.opened":
-            record = incident.opened(fact)
-        else:
-            record = incident.advance(self.record(Body(fact).text("id")), fact)
+        name = Body(fact).text("id")
+        known = None if fact.type == "incident.opened" else self.record(name)
+        try:
+            record = incident.opened(fact) if known is None else incident.advance(known, fact)
+        except (KeyError, TypeError, ValueError) as trouble:
+            raise BadFact(f"{fact.type}: cannot be read: {trouble}") from None
         self.records = {**self.records, record.id: record}
 
     def _sealed(self, fact: Fact) -> None:

@@ -101,11 +101,11 @@ def parse_instant(value: object, where: str) -> datetime:
     """Read an ISO 8601 instant with an offset; returns UTC. Raises BadFact."""
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise BadFact(f"{where}: must be an instant with an offset, such as 2026-03-17T00:00:00Z")
-    return instant.astimezone(UTC)
+        if instant is not None and instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadFact(f"{where}: must be an instant with an offset, such as 2026-03-17T00:00:00Z")
 
 
 _RESULTS = {result.value: result for result in Result}
@@ -115,8 +115,8 @@ _REASONS = {reason.value: reason for reason in Reason}
 def read_observation(document: Mapping[str, Any]) -> Observation:
     """One `observation` line of a facts file. Raises BadFact."""
     name = document.get("endpoint")
-    result = _RESULTS.get(document.get("result", ""))
-    reason = _REASONS.get(document.get("reason", ""))
+    result = _RESULTS.get(str(document.get("result")))
+    reason = _REASONS.get(str(document.get("reason")))
     if not isinstance(name, str) or not name:
         raise BadFact("observation: endpoint: must be the id of an endpoint")
     if result is None:
