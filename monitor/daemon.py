@@ -40,7 +40,7 @@ from monitor.core.verdict import CertificateFacts, Evidence, Reason
 from monitor.cycle import Cycle, Policy
 from monitor.desk import Desk
 from monitor.dispatch import Dispatcher
-from monitor.errors import ConfigError, IdentityError, MonitorError, StoreError, StoreLocked
+from monitor.errors import ConfigError, Fault, IdentityError, MonitorError, StoreError, StoreLocked
 from monitor.jobs import expiry_notices, seal_months
 from monitor.operations import perform
 from monitor.pacer import Pacer
@@ -145,7 +145,8 @@ class Daemon:
         self._news = asyncio.Event()
         self._heartbeat = self.started_at
         self._servers: dict[str, CertificateFacts] = {}
-        self._asked: set[tuple[str, Reason]] = set()
+        self._witnesses: dict[str, asyncio.Task[None]] = {}
+        self._refused: tuple[Fault, ...] = ()
         self._fingerprint = ""
         self._reload = asyncio.Event()
         self._secrets: dict[str, SecretFiles] = {}
@@ -153,9 +154,10 @@ class Daemon:
             contexts,
             clock,
             user_agent=settings.probing.user_agent or f"pensions-monitor/{__version__}",
+            # The pacer keeps to the configured limits; these leave room for probes on demand.
             limits=Limits(
-                concurrent=settings.probing.max_concurrent,
-                per_host=settings.probing.per_host,
+                concurrent=2 * settings.probing.max_concurrent,
+                per_host=2 * settings.probing.per_host,
                 body=settings.probing.max_body,
             ),
         )
@@ -263,6 +265,8 @@ class Daemon:
         return 1 if died else 0
 
     def _tasks(self) -> list[_Task]:
+        watchdog = systemd.watchdog_interval()
+        fed = [] if watchdog is None else [_Task("watchdog", lambda: every(watchdog, self._feed))]
         return [
             _Task("pacer", self._pacer.run),
             _Task("recorder", self._record),
@@ -271,8 +275,8 @@ class Daemon:
             _Task("clock-watch", self._watch_clock),
             _Task("reloader", self._watch_files),
             _Task("dispatcher", self._dispatch),
-            _Task("watchdog", self._feed_watchdog),
             _Task("dead-man", self._dead_man),
+            *fed,
         ]
 
     async def _until_stopped(self, tasks: Mapping[asyncio.Task[None], str]) -> bool:
@@ -290,24 +294,22 @@ class Daemon:
         self, tasks: Mapping[asyncio.Task[None], str], control: ControlServer, web: WebServer
     ) -> None:
         """Ask nothing more, record what was seen, deliver what is under way, close."""
-        self.telemetry.reloaded(True)
         await control.close()
         await web.stop()
         by_name = {name: task for task, name in tasks.items()}
-        for name in ("pacer", "recorder", "sweeper", "reloader", "clock-watch", "loop-watch"):
-            by_name[name].cancel()
-        for name in ("watchdog", "dead-man"):
-            by_name[name].cancel()
+        dispatcher = by_name.pop("dispatcher")
         self._dispatcher.stop()
-        others = [task for name, task in by_name.items() if name != "dispatcher"]
-        await asyncio.gather(*others, return_exceptions=True)
+        ended = [*by_name.values(), *self._witnesses.values()]
+        for task in ended:
+            task.cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
         try:
             await self._take_seen()
             await self.cycle.flush()
         except StoreError as trouble:
             log.error("not_recorded_at_stop", why=str(trouble))
         await asyncio.gather(
-            by_name["dispatcher"], self._schedule.stop(timedelta(seconds=2)), return_exceptions=True
+            dispatcher, self._schedule.stop(timedelta(seconds=2)), return_exceptions=True
         )
         await self._prober.close()
 
@@ -373,14 +375,14 @@ class Daemon:
     async def _sweep(self) -> None:
         await self.cycle.sweep()
         for identity, reason in self.cycle.witness_wanted():
-            if (identity, reason) not in self._asked:
-                await self._ask_witness(identity, reason)
+            if identity not in self._witnesses:
+                asking = asyncio.create_task(self._ask_witness(identity, reason))
+                self._witnesses[identity] = asking
         self._heartbeat = self._wall.now()
         self.telemetry.heartbeat(self._heartbeat)
 
     async def _ask_witness(self, identity: str, reason: Reason) -> None:
         """Probe the witness of an identity once, and tell the cycle whether it fails alike."""
-        self._asked.add((identity, reason))
         try:
             witness = next(one for one in self.settings.witness if one.identity == identity)
             model = next(one for one in self.settings.endpoints if one.identity == identity)
@@ -389,7 +391,7 @@ class Daemon:
             evidence = await self._prober.probe(asked)
             await self.cycle.testify(identity, alike=evidence.failure is reason)
         finally:
-            self._asked.discard((identity, reason))
+            del self._witnesses[identity]
 
     # -- watching ------------------------------------------------------------------------------
 
@@ -423,15 +425,10 @@ class Daemon:
         except StoreError as trouble:
             log.error("not_recorded", why=str(trouble))
 
-    async def _feed_watchdog(self) -> None:
-        pause = systemd.watchdog_interval()
-        if pause is None:
-            await self._stop.wait()
-            await asyncio.Event().wait()
-        while True:
-            if not self._unready():
-                systemd.notify("WATCHDOG=1")
-            await asyncio.sleep(pause or 10.0)
+    async def _feed(self) -> None:
+        """Tell systemd that we live; a full disk is no reason to be restarted, a dead sweep is."""
+        if self._wall.now() - self._heartbeat < STALE:
+            systemd.notify("WATCHDOG=1")
 
     async def _dead_man(self) -> None:
         """Ping a service that raises the alarm when the pings stop; only while we are ready."""
@@ -515,6 +512,9 @@ class Daemon:
     async def _adopt(self, fresh: Settings) -> None:
         """Take over a new configuration. Raises, and then nothing has changed."""
         changes = differences(self.settings, fresh)
+        needs_restart = list(changes.restart)
+        if fresh.probing != self.settings.probing:
+            needs_restart.append("probing")
         uses = identity_uses(fresh)
         await self._contexts.replace(fresh.identities.values(), uses, now=self.clock.now())
         book = Book(fresh.rules, fresh.endpoints, fresh.holdernames)
@@ -537,17 +537,18 @@ class Daemon:
             added=len(changes.added),
             removed=len(changes.removed),
             changed=len(changes.changed),
-            needs_restart=list(changes.restart),
+            needs_restart=needs_restart,
         )
 
     async def _refresh_identities(self) -> None:
         refreshed = await self._contexts.refresh(self.clock.now())
         for name in refreshed.changed:
             log.info("identity_reloaded", identity=name)
-        for fault in refreshed.faults:
-            log.error("identity_refused", why=str(fault), kept="the identity in force")
-        if refreshed.faults:
-            self.telemetry.reloaded(False)
+        if refreshed.faults != self._refused:
+            self._refused = refreshed.faults
+            for fault in refreshed.faults:
+                log.error("identity_refused", why=str(fault), kept="the identity in force")
+            self.telemetry.reloaded(not refreshed.faults)
 
     # -- jobs ----------------------------------------------------------------------------------
 
