@@ -1,16 +1,24 @@
 """Stand-ins that keep the promises of the real parts; the contract suites run over both."""
 
+import asyncio
+import selectors
 import uuid
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections import defaultdict, deque
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from monitor.core.alert import Event
+from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
+from monitor.core.verdict import Evidence, Reason, Verdict
 from monitor.errors import StoreUnwritable
-from monitor.ports import Change, Delivery, OutageRow, Sample, SpanRow
+from monitor.ports import Change, Clock, Delivery, OutageRow, Sample, SpanRow
 
+T = TypeVar("T")
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STATES = {"up", "unconfirmed", "impaired", "down", "unknown"}
 
 
@@ -196,3 +204,153 @@ def _at(sample: Sample) -> datetime:
 
 def _order(sample: Sample) -> tuple[datetime, str]:
     return sample.observation.at, sample.observation.endpoint
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """Stands still until it is stepped by hand."""
+
+    instant: datetime = START
+    ticks: float = 1000.0
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def forward(self, duration: timedelta) -> None:
+        """Let time pass on both clocks."""
+        self.instant += duration
+        self.ticks += duration.total_seconds()
+
+    def set(self, instant: datetime) -> None:
+        """Set the wall clock alone, as an administrator does."""
+        self.instant = instant
+
+
+class _LeapingSelector(selectors.DefaultSelector):
+    """Never waits: the time it was to wait for has passed."""
+
+    elapsed = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        # A little passes at every look, as it does on a real clock.
+        self.elapsed += 1e-9 + max(timeout or 0.0, 0.0)
+        return super().select(None if timeout is None else 0)
+
+
+class _LeapingLoop(asyncio.SelectorEventLoop):
+    """An event loop on which nobody sleeps: time leaps to whatever is due next."""
+
+    def __init__(self) -> None:
+        self.leaping = _LeapingSelector()
+        super().__init__(self.leaping)
+
+    def time(self) -> float:
+        return self.leaping.elapsed
+
+
+class LoopClock:
+    """Both clocks as the running loop has them; `stepped` puts the wall clock off."""
+
+    def __init__(self) -> None:
+        self.stepped = timedelta()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.monotonic() - 1000.0) + self.stepped
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def in_no_time(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a loop whose time is not real: an hour of sleep takes none."""
+    with asyncio.Runner(loop_factory=_LeapingLoop) as runner:
+        return runner.run(work)
+
+
+def stall(seconds: float) -> None:
+    """Hold up the loop of `in_no_time`, as a long computation would."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _LeapingLoop)
+    loop.leaping.elapsed += seconds
+
+
+@dataclass(slots=True)
+class ScriptedProber:
+    """Answers as told: per endpoint what comes next, else an answer that reads as up.
+
+    A step is a status, or the reason why there was no answer. A probe of an endpoint in `hanging`
+    waits until it is taken out by `release`, or cancelled. `most` says how many ran at once: by
+    endpoint, by host, and of `all`.
+    """
+
+    clock: Clock
+    steps: dict[str, deque[int | Reason]] = field(default_factory=lambda: defaultdict(deque))
+    hanging: dict[str, asyncio.Event] = field(default_factory=dict)
+    started: list[tuple[float, str]] = field(default_factory=list)
+    running: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    most: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def hang(self, *endpoints: str) -> None:
+        for name in endpoints:
+            self.hanging[name] = asyncio.Event()
+
+    def release(self, *endpoints: str) -> None:
+        for name in endpoints:
+            self.hanging.pop(name).set()
+
+    async def probe(self, endpoint: Endpoint) -> Evidence:
+        at, begun = self.clock.now(), self.clock.monotonic()
+        self.started.append((begun, endpoint.id))
+        self._count(endpoint, 1)
+        try:
+            if endpoint.id in self.hanging:
+                await self.hanging[endpoint.id].wait()
+        finally:
+            self._count(endpoint, -1)
+        step = self.steps[endpoint.id].popleft() if self.steps[endpoint.id] else 400
+        duration = self.clock.monotonic() - begun
+        if isinstance(step, Reason):
+            return Evidence(endpoint.id, at, duration, failure=step)
+        return Evidence(endpoint.id, at, duration, status=step)
+
+    def _count(self, endpoint: Endpoint, change: int) -> None:
+        for name in (endpoint.id, endpoint.host, "all"):
+            self.running[name] += change
+            self.most[name] = max(self.most[name], self.running[name])
+
+    def starts(self, endpoint: str) -> list[float]:
+        """When probes of an endpoint began, in seconds of the monotonic clock."""
+        return [at for at, name in self.started if name == endpoint]
+
+
+@dataclass(slots=True)
+class NullTelemetry:
+    """Counts nothing; remembers what it was told."""
+
+    verdicts: list[tuple[str, Verdict]] = field(default_factory=list)
+    slots: list[tuple[str, float]] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    store: list[tuple[bool, int, int]] = field(default_factory=list)
+
+    def probed(self, endpoint: Endpoint, evidence: Evidence, verdict: Verdict) -> None:
+        self.verdicts.append((endpoint.id, verdict))
+
+    def slot(self, outcome: str, lateness: float) -> None:
+        self.slots.append((outcome, lateness))
+
+    def loop_lag(self, seconds: float) -> None:
+        self.lags.append(seconds)
+
+    def clock_stepped(self, seconds: float) -> None:
+        self.steps.append(seconds)
+
+    def store_failing(self, failing: bool, spooled: int, lost: int) -> None:
+        self.store.append((failing, spooled, lost))
+
+    def outcomes(self, outcome: str) -> int:
+        """How many slots came out so."""
+        return sum(1 for name, _ in self.slots if name == outcome)
