@@ -129,15 +129,24 @@ def author_of(given: str | None) -> str:
         raise UsageError("--author: this user has no name here; say who you are") from None
 
 
-def read_settings(path: Path) -> Settings:
-    """The configuration, with the bank holidays of its calendar. Raises ConfigError."""
+def read_settings(path: Path, *, accounting_only: bool = False) -> Settings:
+    """The configuration, with the bank holidays of its calendar. Raises ConfigError.
+
+    With `accounting_only` it may lack the identities.
+    """
     from datetime import UTC, datetime
 
     from monitor.adapters.holidays import bank_holidays
     from monitor.config import load
 
     today = datetime.now(UTC).date()
-    return load(path, environ=os.environ, bank_holidays=bank_holidays, today=today)
+    return load(
+        path,
+        environ=os.environ,
+        bank_holidays=bank_holidays,
+        today=today,
+        accounting_only=accounting_only,
+    )
 
 
 # --- Errors to exit codes -----------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from monitor.cli import SETTINGS, cli
+from monitor.cli.root import SETTINGS, cli
 
 HEAD = """\
 # Commands

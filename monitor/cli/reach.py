@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def perform(
     from monitor.operations import OPERATIONS
 
     settings = read_settings(shared.config)
-    who = author_of(author)
+    who = author_of(author or os.environ.get("MONITOR_AUTHOR"))
     given = _given(arguments)
     writes = OPERATIONS[operation].write
     until = time.monotonic() + PATIENCE

@@ -38,7 +38,7 @@ def replay(shared: Common, facts: Path, until: str | None) -> None:
     from monitor.replay import replay as replay_into
     from monitor.snapshot import replay_document
 
-    settings = read_settings(shared.config)
+    settings = read_settings(shared.config, accounting_only=True)
     zone = settings.rules.zone
     instant = datetime.now(UTC) if until is None else read_instant(until, zone)
     book = Book(settings.rules, settings.endpoints, settings.holdernames)
