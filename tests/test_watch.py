@@ -96,8 +96,8 @@ def test_a_probe_that_wakes_before_the_watch_is_excused_too() -> None:
     in_no_time(work())
 
 
-@pytest.mark.parametrize(("stall", "after"), [(10.0, 0.0), (20.0, 60.0)])
-def test_a_short_or_past_delay_excuses_nothing(stall: float, after: float) -> None:
+@pytest.mark.parametrize(("delay", "after"), [(10.0, 0.0), (20.0, 60.0)])
+def test_a_short_or_past_delay_excuses_nothing(delay: float, after: float) -> None:
     """A delay within the time-out, or over before the probe began, leaves a failure theirs."""
 
     async def work() -> None:
@@ -105,7 +105,7 @@ def test_a_short_or_past_delay_excuses_nothing(stall: float, after: float) -> No
         trouble = OwnTrouble(clock, NullTelemetry())
         task = asyncio.create_task(trouble.watch_loop())
         await asyncio.sleep(1.05)
-        stall(stall)
+        stall(delay)
         await asyncio.sleep(0.5 + after)
         seen = failed(clock, 15.0)
         assert trouble.excuse(VIEW, seen) is seen
