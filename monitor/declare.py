@@ -1,14 +1,14 @@
 """Take in what people say: declarations of downtime, assertions, steps on incidents.
 
 Each function checks what was asked against the Book and answers with the fact to record, or raises
-UsageError saying how to mend the request. Nothing is recorded here. `judged` says what a
-declaration is worth: its notice, and everything an operator should be warned of.
+UsageError saying how to mend the request. Nothing is recorded here. `judged` says what notice a
+declaration has, `advice` everything an operator should be warned of.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
@@ -266,7 +266,7 @@ def declared(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
         "author": author,
     }
     fact = Fact(now, "declaration", body)
-    return _warned(fact, judged(book, downtime.declare(fact), now).warnings)
+    return _warned(fact, advice(book, downtime.declare(fact), now))
 
 
 def notified(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
@@ -287,7 +287,7 @@ def notified(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
         "author": author,
     }
     fact = Fact(now, "amendment", body)
-    return _warned(fact, judged(book, downtime.amend(declaration, fact), now).warnings)
+    return _warned(fact, advice(book, downtime.amend(declaration, fact), now))
 
 
 _MATERIAL = ("start", "end", "kind", "endpoints", "holdernames", "services")
@@ -321,7 +321,7 @@ def amended(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
     body = {"id": declaration.id, "notified_at": _shown(told), **changes, "author": author}
     fact = Fact(now, "amendment", body)
     after = downtime.amend(declaration, fact)
-    return _warned(fact, [*_new_date(last, after.latest), *judged(book, after, now).warnings])
+    return _warned(fact, [*_new_date(last, after.latest), *advice(book, after, now)])
 
 
 def _kept_notification(last: Version, changes: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -428,7 +428,7 @@ def _warned(fact: Fact, warnings: Iterable[str]) -> Fact:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The notice of a declaration's latest version, and what to warn of.
+    """The notice of a declaration's latest version.
 
     `notice` is that of the part of the window that has least; `enough` whether all that is covered
     counts as `declared`; MaPS had to be told before `notify_before`. `too_short` is set if enough
@@ -440,36 +440,43 @@ class Judgement:
     enough: bool
     notify_before: datetime
     too_short: bool
-    warnings: tuple[str, ...]
 
 
 def judged(book: Book, declaration: Declaration, now: datetime) -> Judgement:
-    """Judge a declaration, in the Book or not yet, as of now (accounting 4.2 to 4.6)."""
+    """Judge a declaration, in the Book or not yet, as of now (accounting 4.2 to 4.4)."""
     supposed = _as_if_told(declaration, now)
-    version = supposed.latest
-    covers = _covers(book, supposed)
+    return _judged(book, supposed.latest, _covers(book, supposed))
+
+
+def _judged(book: Book, version: Version, covers: Collection[Covered]) -> Judgement:
     told, counted_to = _least_notice(covers, version, book.rules)
-    given = notice(told, counted_to, book.rules)
+    found = notice(told, counted_to, book.rules)
     if covers:
         enough = all(cover.cover is Cover.DECLARED for cover in covers)
     else:
-        enough = version.kind is Kind.MAPS or (version.kind is Kind.PLANNED and given.enough)
-    found = Judgement(
-        given,
-        enough,
-        latest_notification(counted_to, book.rules),
-        version.kind is Kind.PLANNED and not enough,
-        (),
-    )
+        enough = version.kind is Kind.MAPS or (version.kind is Kind.PLANNED and found.enough)
+    last = latest_notification(counted_to, book.rules)
+    return Judgement(found, enough, last, version.kind is Kind.PLANNED and not enough)
+
+
+def advice(
+    book: Book, declaration: Declaration, now: datetime, budgets: Budgets | None = None
+) -> list[str]:
+    """What to warn of about a declaration, in the Book or not yet (accounting 4.6).
+
+    `budgets` of the same Book and instant spare work when many declarations are looked at.
+    """
+    supposed = _as_if_told(declaration, now)
+    version = supposed.latest
+    covers = _covers(book, supposed)
     ours = version.kind is not Kind.MAPS
-    warnings = [
-        *_notice_warnings(declaration, found, book.rules),
+    return [
+        *_notice_warnings(declaration, _judged(book, version, covers), book.rules),
         *_past_warnings(version, covers, book.rules),
         *_scope_warnings(book, version),
         *(_calendar_warnings(version, book.rules) if ours else ()),
-        *_budget_warnings(book, supposed, now),
+        *_budget_warnings(supposed, budgets or Budgets(book, now)),
     ]
-    return replace(found, warnings=tuple(warnings))
 
 
 def _as_if_told(declaration: Declaration, now: datetime) -> Declaration:
@@ -633,10 +640,9 @@ def in_change_window(window: Interval, zone: ZoneInfo) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Spending:
-    """What declared downtime takes from a month of one series; microseconds and exact."""
+    """What declared downtime takes from a month of one series; `remaining` in microseconds."""
 
-    month: Month
-    name: str
+    series: Series
     planned: timedelta
     reserved: timedelta
     remaining: Fraction
@@ -645,32 +651,99 @@ class _Spending:
     def short(self) -> Fraction:
         return (self.planned + self.reserved) // MICROSECOND - self.remaining
 
+    def __str__(self) -> str:
+        one = self.series
+        return one.endpoint or f"holdername {one.holdername} ({one.service.value})"
 
-def _budget_warnings(book: Book, declaration: Declaration, now: datetime) -> Iterator[str]:
+
+class Budgets:
+    """What is left of budgets as of one instant, and what other declarations will take of it."""
+
+    def __init__(self, book: Book, now: datetime) -> None:
+        self.book = book
+        self.ahead = Interval(now, FOREVER)
+        self._now = now
+        self._remaining: dict[tuple[Series, Month], Fraction] = {}
+        self._declared: dict[Series, list[tuple[str, Interval]]] = {}
+        self._versions = {
+            one.id: version
+            for one in book.calendar.declarations.values()
+            if (version := _to_come(one, book.rules, now)) is not None
+        }
+
+    def spending(self, declaration: Declaration, series: Series, month: Month) -> _Spending | None:
+        """What a declaration takes of a month still to come; None if nothing."""
+        ahead = month.interval.clip(self.ahead)
+        if ahead is None:
+            return None
+        counts = self.book.eligible(series).clip(ahead)
+        planned = counts & self._scoped(series, declaration.latest)
+        if not planned:
+            return None
+        others = IntervalSet(
+            inside
+            for name, part in self._taken(series)
+            if name != declaration.id and (inside := part.clip(ahead)) is not None
+        )
+        reserved = (counts & others) - planned
+        left = self._left(series, month)
+        return _Spending(series, planned.duration, reserved.duration, left)
+
+    def _taken(self, series: Series) -> list[tuple[str, Interval]]:
+        """(declaration, time) of all that is declared of a series and not over."""
+        if series not in self._declared:
+            self._declared[series] = [
+                (name, part)
+                for name, version in self._versions.items()
+                for part in self._scoped(series, version)
+            ]
+        return self._declared[series]
+
+    def _scoped(self, series: Series, version: Version) -> IntervalSet:
+        return downtime.in_scope(series, version.scope, version.window, self.book.register)
+
+    def _left(self, series: Series, month: Month) -> Fraction:
+        key = (series, month)
+        if key not in self._remaining:
+            self._remaining[key] = self.book.account(series, month, self._now).remaining
+        return self._remaining[key]
+
+
+def _to_come(declaration: Declaration, rules: Rules, now: datetime) -> Version | None:
+    """The version in effect whose window is not over; None of one that is taken back or done."""
+    if declaration.cancelled_at is not None or declaration.completion is not None:
+        return None
+    version = declaration.version_at(now, rules)
+    return version if version is not None and version.window.end > now else None
+
+
+def _budget_warnings(declaration: Declaration, budgets: Budgets) -> Iterator[str]:
     """Months whose budget the window would exhaust, with all else declared (CoCo 2.1.5)."""
-    window = declaration.latest.window
-    ahead = window.clip(Interval(now, FOREVER))
+    book, version = budgets.book, declaration.latest
+    ahead = version.window.clip(budgets.ahead)
     if ahead is None:
         return
-    affected = _affected(book, declaration.latest)
+    affected = _affected(book, version)
     for month in months_between(ahead.start, ahead.end, book.rules.zone):
         spent = [
             spending
             for series in affected
-            if (spending := _spending(book, declaration, series, month, now)) is not None
+            if (spending := budgets.spending(declaration, series, month)) is not None
             and spending.short > 0
         ]
-        if not spent:
-            continue
-        worst = max(spent, key=lambda item: item.short)
-        also = f" and of {len(spent) - 1} more" if len(spent) > 1 else ""
-        others = f", with {_lasting(worst.reserved)} declared elsewhere" if worst.reserved else ""
-        left = timedelta(microseconds=int(max(worst.remaining, Fraction(0))))
-        yield (
-            f"{_lasting(worst.planned)} of this window fall in {month}{others}, but only"
-            f" {_lasting(left)} are left of the budget of {worst.name}{also}: declared downtime"
-            " counts against the objective"
-        )
+        if spent:
+            yield _overspent(month, max(spent, key=lambda item: item.short), len(spent) - 1)
+
+
+def _overspent(month: Month, worst: _Spending, more: int) -> str:
+    also = f" and of {more} more" if more else ""
+    others = f", with {_lasting(worst.reserved)} declared elsewhere" if worst.reserved else ""
+    left = timedelta(microseconds=int(max(worst.remaining, Fraction(0))))
+    return (
+        f"{_lasting(worst.planned)} of this window fall in {month}{others}, but only"
+        f" {_lasting(left)} are left of the budget of {worst}{also}: declared downtime counts"
+        " against the objective"
+    )
 
 
 def _affected(book: Book, version: Version) -> list[Series]:
@@ -684,32 +757,6 @@ def _affected(book: Book, version: Version) -> list[Series]:
     if inside or scope.holdernames is None:
         return inside
     return [series for series in _series(book, scope) if series.holdername is not None]
-
-
-def _spending(
-    book: Book, declaration: Declaration, series: Series, month: Month, now: datetime
-) -> _Spending | None:
-    version = declaration.latest
-    ahead = month.interval.clip(Interval(now, FOREVER))
-    if ahead is None:
-        return None
-    counts = book.eligible(series).clip(ahead)
-    planned = counts & downtime.in_scope(series, version.scope, version.window, book.register)
-    if not planned:
-        return None
-    others = IntervalSet(
-        cover.interval
-        for cover in book.calendar.covers(series)
-        if cover.declaration != declaration.id
-    )
-    reserved = (counts & others) - planned
-    return _Spending(
-        month,
-        series.endpoint or f"holdername {series.holdername} ({series.service.value})",
-        planned.duration,
-        reserved.duration,
-        book.account(series, month, now).remaining,
-    )
 
 
 def _lasting(duration: timedelta) -> str:

@@ -8,7 +8,7 @@ answers with what it changed and `ok`; it is durable before it is visible.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from monitor.core.interval import BEGINNING, Interval
 from monitor.core.month import Month, show_instant
 from monitor.core.rules import RULES_VERSION
 from monitor.cycle import Cycle
-from monitor.declare import Given, nearest
+from monitor.declare import Budgets, Given, nearest
 from monitor.desk import Desk
 from monitor.errors import BadInstant, UnknownName, UsageError
 from monitor.ports import Change, Ledger
@@ -37,6 +37,8 @@ __all__ = ["OPERATIONS", "Argument", "Document", "Operation", "Sort", "perform"]
 
 _T = TypeVar("_T")
 
+AT_ONCE = 100
+"""Series worked through before probes get their turn again."""
 LIMIT = 1_000
 MOST_OBSERVATIONS = 10_000
 LONGEST_LOOK = timedelta(days=31)
@@ -187,6 +189,17 @@ async def _in_thread(read: Callable[[], _T]) -> _T:
     return await asyncio.get_running_loop().run_in_executor(_READERS, read)
 
 
+async def _gently(
+    items: Sequence[_T], work: Callable[[Sequence[_T]], list[Document]]
+) -> list[Document]:
+    """Work through many items with pauses, so that probes are not late for it."""
+    found: list[Document] = []
+    for place in range(0, len(items), AT_ONCE):
+        found += work(items[place : place + AT_ONCE])
+        await asyncio.sleep(0)
+    return found
+
+
 def _listed(call: Call, **rows: Any) -> Document:
     return {"rules": RULES_VERSION, "until": show_instant(call.now), **rows}
 
@@ -199,9 +212,17 @@ async def _status(call: Call) -> Document:
     desk, book, now = call.desk, call.book, call.now
     settings = desk.settings()
     queue = await _in_thread(desk.store.queue_stats)
+    endpoints = await _gently(
+        list(book.register.endpoints),
+        lambda some: [snapshot.endpoint_document(book, name, now) for name in some],
+    )
     connection = settings.organisation.connection
     open_ones = [record for record in book.records.values() if _is_current(record)]
-    declared = _declarations(book, now)
+    declared = [
+        _declaration(book, one, now)
+        for one in book.calendar.declarations.values()
+        if snapshot.declaration_state(one, book.rules, now) not in OVER
+    ]
     return {
         "organisation": {
             "name": settings.organisation.name,
@@ -210,9 +231,7 @@ async def _status(call: Call) -> Document:
         "now": show_instant(now),
         "live": desk.live,
         "since": show_instant(desk.started_at),
-        "endpoints": [
-            snapshot.endpoint_document(book, name, now) for name in book.register.endpoints
-        ],
+        "endpoints": endpoints,
         "incidents": [
             snapshot.record_document(record, book.rules, now) for record in _in_order(open_ones)
         ],
@@ -230,7 +249,10 @@ async def _status(call: Call) -> Document:
 async def _slo(call: Call) -> Document:
     month = _month(call) or Month.of(call.now, call.book.rules.zone)
     by = _by(call) or By.ENDPOINT
-    rows = snapshot.slo_rows(call.book, _which(call, by), month, call.now)
+    book = call.book
+    rows = await _gently(
+        _which(call, by), lambda some: snapshot.slo_rows(book, some, month, call.now)
+    )
     return _listed(call, months=rows)
 
 
@@ -281,19 +303,26 @@ def _which(call: Call, by: By) -> list[Series]:
 
 
 def _declaration(book: Book, declaration: Declaration, now: datetime) -> Document:
-    """A declaration with its notice and, while it can still be mended, what to warn of."""
+    """A declaration with its notice; without warnings."""
     found = declare.judged(book, declaration, now)
-    shown = snapshot.declaration_document(declaration, book.rules, now)
     return {
-        **shown,
+        **snapshot.declaration_document(declaration, book.rules, now),
         "notice": snapshot.notice_document(found.notice, found.enough, found.notify_before),
-        "warnings": list(found.warnings) if shown["state"] in PENDING else [],
     }
 
 
+def _advised(book: Book, declaration: Declaration, budgets: Budgets, now: datetime) -> Document:
+    """A declaration with, while it can still be mended, what to warn of."""
+    shown = _declaration(book, declaration, now)
+    mendable = shown["state"] in PENDING
+    found = declare.advice(book, declaration, now, budgets) if mendable else []
+    return {**shown, "warnings": found}
+
+
 def _declarations(book: Book, now: datetime, *, everything: bool = False) -> list[Document]:
+    budgets = Budgets(book, now)
     return [
-        _declaration(book, one, now)
+        _advised(book, one, budgets, now)
         for one in book.calendar.declarations.values()
         if everything or snapshot.declaration_state(one, book.rules, now) not in OVER
     ]
@@ -301,17 +330,16 @@ def _declarations(book: Book, now: datetime, *, everything: bool = False) -> lis
 
 async def _declared(call: Call, build: _Build) -> Document:
     """Record a version of a declaration; not `ok` if its notice is too short."""
-    fact = await _record(call, build)
-    declaration = call.book.declaration(fact.body["id"])
+    shown = await _ended(call, build)
+    declaration = call.book.declaration(shown["id"])
     too_short = declare.judged(call.book, declaration, call.now).too_short
-    shown = _declaration(call.book, declaration, call.now)
-    return {"ok": not too_short, **shown, "warnings": fact.body["warnings"]}
+    return {**shown, "ok": not too_short}
 
 
 async def _ended(call: Call, build: _Build) -> Document:
+    """Record a step of a declaration; the warnings are those recorded with it."""
     fact = await _record(call, build)
-    declaration = call.book.declaration(fact.body["id"])
-    shown = _declaration(call.book, declaration, call.now)
+    shown = _declaration(call.book, call.book.declaration(fact.body["id"]), call.now)
     return {"ok": True, **shown, "warnings": fact.body["warnings"]}
 
 
@@ -391,7 +419,7 @@ async def _downtimes(call: Call) -> Document:
 @_operation("downtime.show", "one declaration with every version", id=NEEDED)
 async def _downtime(call: Call) -> Document:
     known = declare.known_declaration(call.book, call.given.needed("id"))
-    return _declaration(call.book, known, call.now)
+    return _advised(call.book, known, Budgets(call.book, call.now), call.now)
 
 
 # -- outages ---------------------------------------------------------------------------------------
@@ -407,11 +435,14 @@ async def _downtime(call: Call) -> Document:
 async def _outages(call: Call) -> Document:
     book, now, month = call.book, call.now, _month(call)
     bounds = Interval(BEGINNING, now) if month is None else month.interval
-    rows = [
-        snapshot.outage_document(series, outage)
-        for series in _outage_series(call)
-        for outage in book.outages(series, now, bounds)
-    ]
+    rows = await _gently(
+        _outage_series(call),
+        lambda some: [
+            snapshot.outage_document(series, outage)
+            for series in some
+            for outage in book.outages(series, now, bounds)
+        ],
+    )
     assertions = [snapshot.assertion_document(one, now) for one in book.assertions.values()]
     return _listed(call, outages=rows, assertions=assertions)
 

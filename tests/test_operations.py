@@ -273,6 +273,26 @@ async def test_a_sealed_month_prints_what_was_sealed(place: Place) -> None:
     assert {row["sealed"] for row in unsealed["months"]} == {False}
 
 
+async def test_many_series_leave_room_for_others(
+    memory: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long account pauses between series, and is the same account."""
+    whole = await do(memory, "slo", by="holdername")
+    monkeypatch.setattr("monitor.operations.AT_ONCE", 1)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    assert await do(memory, "slo", by="holdername") == whole
+    beside.cancel()
+    assert turns >= len(whole["months"])
+
+
 # -- declarations ----------------------------------------------------------------------------------
 
 
