@@ -95,13 +95,15 @@ class Place:
             loop.close()
 
 
-def run(*arguments: str, environ: Mapping[str, str] | None = None) -> Result:
+def run(
+    *arguments: str, environ: Mapping[str, str] | None = None, terminal: bool = False
+) -> Result:
     """The command in this process, with its logging undone; an unforeseen error is raised."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     env = {"MONITOR_AUTHOR": "ops", "NO_COLOR": None, **(environ or {})}
     try:
-        done = CliRunner().invoke(cli, arguments, env=env)
+        done = CliRunner().invoke(cli, arguments, env=env, color=terminal)
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -152,7 +152,41 @@ def test_the_reference_is_what_the_program_says() -> None:
 
 def test_what_is_shown_rounds_down() -> None:
     """The examples of show.py: never 99.50 for 99.4999."""
-    assert doctest.testmod(show) == doctest.TestResults(failed=0, attempted=5)
+    assert doctest.testmod(show) == doctest.TestResults(failed=0, attempted=6)
+
+
+def test_colour_is_for_terminals(tmp_path: Path) -> None:
+    """A state is coloured where colour can be seen and is wanted; the width stays."""
+    place = Place.make(tmp_path)
+    rows = [["view-main", "down"], ["find-main", "up"]]
+    text = show.table(["endpoint", "state"], rows, none="")
+    assert click.unstyle(text).splitlines()[1:] == ["view-main  down", "find-main  up"]
+    assert text != click.unstyle(text)
+    given = ["--start", "2027-06-01T00:00", "--end", "2027-06-01T01:00", "--reason", "x"]
+    environ = {"MONITOR_CONFIG": str(place.config)}
+    declare = ["downtime", "declare", *given]
+    assert "\x1b[" in run(*declare, environ=environ, terminal=True).stdout
+    assert "\x1b[" not in run(*declare, environ=environ).stdout
+    environ["NO_COLOR"] = "1"
+    assert "\x1b[" not in run(*declare, environ=environ, terminal=True).stdout
+
+
+def test_what_this_user_may_not_see_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of another user's is exit code 3 with advice, not a traceback."""
+    place = Place.make(tmp_path)
+    exists = Path.exists
+
+    def guarded(path: Path) -> bool:
+        if path == place.store:
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", guarded)
+    done = place.run("store", "check")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert f"{place.store}: Permission denied; use the user" in done.stderr
 
 
 def test_help_answers_at_once() -> None:
@@ -199,7 +233,7 @@ def test_a_process_keeps_standard_output_pure(tmp_path: Path) -> None:
     code, out, err = finished("status", "--json", "--log-level", "debug", **environ)
     assert code == 0
     assert json.loads(out)["live"] is False
-    assert "No daemon runs" in err
+    assert "No daemon answers" in err
     code, out, err = finished("downtime", "list", **environ)
     assert "\x1b" not in out
     code, out, err = finished("downtime", "show", "D-2", "--json", **environ)

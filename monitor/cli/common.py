@@ -183,6 +183,10 @@ class Program(click.Group):
         except MonitorError as error:
             say_error(error)
             ctx.exit(exit_code(error))
+        except PermissionError as error:
+            who = "use the user who runs the daemon"
+            click.echo(f"Error: {error.filename}: {error.strerror}; {who}", err=True)
+            ctx.exit(NO_STORE)
 
 
 # --- Printing -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -39,18 +40,17 @@ def perform(
     given = _given(arguments)
     writes = OPERATIONS[operation].write
     until = time.monotonic() + PATIENCE
+    socket = socket_path(settings.store.path)
     while True:
-        try:
-            return call(socket_path(settings.store.path), operation, given, who)
-        except NobodyListens as absent:
-            nobody = absent
+        with contextlib.suppress(NobodyListens):
+            return call(socket, operation, given, who)
         try:
             return _without_daemon(settings, operation, given, who, writes=writes)
         except StoreLocked as locked:
             if time.monotonic() > until:
                 raise DaemonUnreachable(
-                    f"{locked}. It does not answer on {nobody}. If it is starting or stopping, try"
-                    " again in a moment; if it hangs, restart it"
+                    f"{locked}. Nobody answers on {socket}: if the daemon is starting or stopping,"
+                    " try again in a moment; if it hangs, restart it"
                 ) from locked
         time.sleep(PAUSE)
 
@@ -79,7 +79,7 @@ def _without_daemon(
             f"{path}: there is no store yet; start the daemon (monitor run), or declare something"
         )
     with SqliteStore.open(path, read_only=True) as store:
-        click.echo("No daemon runs: this is what the store holds.", err=True)
+        click.echo("No daemon answers: this is what the store holds.", err=True)
         return asyncio.run(_perform_on(settings, store, operation, arguments, author))
 
 

@@ -27,7 +27,7 @@ def account_text(document: Document) -> str:
                 row["group"],
                 show.local(row["started_at"]),
                 show.local(row["restored_at"]),
-                show.names(row["endpoints"]),
+                show.some(row["endpoints"]),
                 row["declaration"],
             ]
             for row in document["incidents"]
@@ -110,7 +110,7 @@ def _assertions(assertions: Iterable[Document]) -> str:
                 show.local(row["start"]),
                 show.local(row["end"], none="goes on"),
                 show.names(row["services"], none="all"),
-                show.names(row["holdernames"]),
+                show.some(row["holdernames"]),
                 row["reason"],
             ]
             for row in assertions
@@ -135,7 +135,7 @@ def _incidents(incidents: Iterable[Document]) -> str:
                 show.local(row["started_at"]),
                 show.duration(row["elapsed_s"]),
                 show.local(row["deadline"]),
-                show.names(row["endpoints"]),
+                show.some(row["endpoints"]),
                 show.names(_ADVICE.sub("", missing) for missing in row["missing"]),
             ]
             for row in incidents
@@ -228,7 +228,7 @@ def _declarations(declarations: Iterable[Document]) -> str:
 
 
 def _scope(scope: Document) -> str:
-    named = [show.names(names) for names in scope.values() if names is not None]
+    named = [show.some(names) for names in scope.values() if names is not None]
     return " in ".join(named) or "everything"
 
 

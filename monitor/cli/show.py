@@ -21,7 +21,7 @@ _COLOURS = {
     "impaired": "yellow",
     "unknown": "yellow",
     "local": "yellow",
-    "not_proven": "yellow",
+    "indeterminate": "yellow",
     "down": "red",
     "missed": "red",
     "open": "red",
@@ -77,6 +77,17 @@ def milliseconds(seconds: float | None) -> str:
 def names(values: Iterable[str] | None, *, none: str = NOTHING) -> str:
     """A list on one line; an empty one is said as such."""
     return ", ".join(values or ()) or none
+
+
+def some(values: Iterable[str], most: int = 3) -> str:
+    """The first of a list that may be long, for a table, and how many more there are.
+
+    >>> some(["a", "b", "c"]), some(["a", "b", "c", "d", "e"]), some([])
+    ('a, b, c', 'a, b, c and 2 more', '-')
+    """
+    listed = list(values)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return names(listed[:most]) + more
 
 
 def series(document: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,27 @@ async def test_the_socket_is_its_owners_only(path: Path) -> None:
     finally:
         os.umask(before)
     assert after == 0
+
+
+async def test_another_user_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is neither the owner nor root gets no answer, even where the file lets them connect."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = socket_path(Path(folder) / "monitor.db")
+        os.chmod(folder, 0o755)
+        async with listening(path):
+            os.chmod(path, 0o666)
+            with socket.socket(socket.AF_UNIX) as stranger:
+                if os.geteuid() == 0:
+                    os.seteuid(65534)
+                    try:
+                        stranger.connect(str(path))
+                    finally:
+                        os.seteuid(0)
+                else:
+                    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+                    stranger.connect(str(path))
+                stranger.settimeout(10)
+                assert await asyncio.to_thread(stranger.recv, 100) == b""
 
 
 async def test_closing_removes_the_socket(path: Path) -> None:
