@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import structlog
 from aiohttp import hdrs, web
-from multidict import istr
 
 from monitor import __version__
 from monitor.core.month import show_instant
@@ -137,7 +136,7 @@ class WebServer:
 
 
 def problem(
-    status: HTTPStatus, detail: str, *, headers: Mapping[istr, str] | None = None, **more: Any
+    status: HTTPStatus, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> web.Response:
     """A problem document (RFC 9457)."""
     body = {
@@ -160,7 +159,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        kept = {hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None
+        allowed = error.headers.get(hdrs.ALLOW)
+        kept: dict[str, str] = {} if allowed is None else {hdrs.ALLOW: allowed}
         return problem(HTTPStatus(error.status), _said(error, request), headers=kept)
     except ConnectionError:
         raise  # the client went away: nobody is left to be told
@@ -197,8 +197,9 @@ def _refused(request: web.Request, tokens: Tokens, *, bearer: bool) -> web.Respo
     wait = tokens.failed(request.remote or "")
     if wait is not None:
         detail = "too many requests without a valid token; try again later"
-        retry = {hdrs.RETRY_AFTER: str(int(wait) + 1)}
-        return problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=retry)
+        return problem(
+            HTTPStatus.TOO_MANY_REQUESTS, detail, headers={hdrs.RETRY_AFTER: str(int(wait) + 1)}
+        )
     log.warning("token_refused", peer=request.remote, path=request.path, given=bearer)
     challenge = 'Bearer realm="monitor"'
     if not bearer:

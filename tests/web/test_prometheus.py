@@ -1,0 +1,94 @@
+"""A real Prometheus scrapes the real server."""
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+from ruamel.yaml import YAML
+
+from monitor.snapshot import month_rows
+from monitor.web.app import Health, WebServer, build_app
+from monitor.web.tokens import Tokens, create_token
+from tests.tools import find, free_port, need
+from tests.web.world import World
+
+PATIENCE = 30.0
+
+
+def configuration(directory: Path, port: int, secret: str) -> Path:
+    """A scrape every second, with a token read from a file."""
+    (directory / "token").write_text(secret)
+    path = directory / "prometheus.yml"
+    path.write_text(
+        json.dumps(
+            {
+                "scrape_configs": [
+                    {
+                        "job_name": "monitor",
+                        "scrape_interval": "1s",
+                        "authorization": {"credentials_file": str(directory / "token")},
+                        "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+                    }
+                ]
+            }
+        )
+    )
+    return path
+
+
+def printed_best(world: World) -> str:
+    """The best case of view-main's month, as every other face prints it."""
+    row = month_rows(world.book, [world.book.endpoint_series("view-main")], world.clock.at)[-1]
+    assert (row["month"], row["unavailable_s"]) == ("2026-11", 180)
+    best: str = row["best"]
+    return best
+
+
+async def answered(session: aiohttp.ClientSession, url: str, query: str) -> dict[str, str]:
+    """Values of an instant query by state, once there are any."""
+    while True:
+        with suppress(aiohttp.ClientConnectionError):
+            async with session.get(url, params={"query": query}) as answer:
+                if answer.status == 200 and (found := (await answer.json())["data"]["result"]):
+                    return {one["metric"].get("state", ""): one["value"][1] for one in found}
+        await asyncio.sleep(0.1)
+
+
+async def test_prometheus_scrapes_and_answers(world: World, tmp_path: Path) -> None:
+    """After one scrape, with a token, Prometheus answers queries with the Book's figures."""
+    need("prometheus")
+    secret, entry = create_token("prometheus", "read")
+    with (tmp_path / "tokens.yaml").open("w") as file:
+        YAML().dump([entry], file)
+    tokens = Tokens(tmp_path / "tokens.yaml")
+    server = WebServer(build_app(world, world.metrics(), Health(), tokens), "127.0.0.1", 0)
+    await server.start()
+    port = free_port()
+    prometheus = await asyncio.create_subprocess_exec(
+        str(find("prometheus")),
+        f"--config.file={configuration(tmp_path, server.port, secret)}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=error",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}/api/v1/query"
+    try:
+        async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+            assert await answered(session, url, "monitor_incidents") == {
+                "open": "1",
+                "restored": "1",
+                "closed": "0",
+            }
+            labels = 'endpoint="view-main",month="2026-11",basis="best"'
+            ratio = f"monitor_slo_availability_ratio{{{labels}}}"
+            (value,) = (await answered(session, url, ratio)).values()
+            assert float(value) == float(printed_best(world))
+            down = 'monitor_endpoint_state{endpoint="find-main"} == 1'
+            assert await answered(session, url, down) == {"down": "1"}
+    finally:
+        prometheus.terminate()
+        await prometheus.wait()
+        await server.stop()
