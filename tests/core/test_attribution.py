@@ -125,6 +125,17 @@ def test_a_witness_settles_it(alike: bool) -> None:
     assert compare.testify(alike=alike) == []
 
 
+def test_one_endpoint_is_told_in_order() -> None:
+    """What an endpoint shows while its refusal is held back waits behind it."""
+    compare = Comparison.of((*TWO_HOSTS, endpoint("c")))
+    first, local = refused("a"), seen("l", after(seconds=30), "a")
+    assert compare.offer(first) == []
+    assert compare.offer(local) == []
+    second, third = refused("b", after(seconds=31)), refused("c", after(seconds=32))
+    assert compare.offer(second) == []
+    assert compare.offer(third) == [*ours(first), local, *ours(second, third)]
+
+
 def test_reasons_that_point_at_us() -> None:
     """No name resolution, no route and a refused certificate may be ours."""
     for reason, local in (

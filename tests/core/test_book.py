@@ -21,8 +21,9 @@ from monitor.core.incident import IncidentKind, IncidentState
 from monitor.core.interval import BEGINNING, Interval, IntervalSet
 from monitor.core.month import Month
 from monitor.core.outage import Class, Source
+from monitor.core.rules import LateRecords
 from monitor.core.slo import Verdict
-from monitor.core.timeline import Span, State
+from monitor.core.timeline import Span, State, Track
 from monitor.core.verdict import Observation
 from monitor.errors import UnknownName
 from tests.core.builders import (
@@ -122,8 +123,38 @@ def test_bad_facts_teach_nothing() -> None:
 def test_facts_that_decide_nothing_are_left_alone() -> None:
     """A fact of another type changes no judgement."""
     known = book()
-    known.learn(fact("configuration", START, digest="x"))
+    known.learn(fact("note", START, text="x"))
     assert known.boundaries() == book().boundaries()
+
+
+def test_cadence_of_a_configuration_holds_from_its_fact() -> None:
+    """A configuration's cadences count from when it was put in force."""
+    slow = cadence(interval=5 * MINUTE, gap_after=11 * MINUTE)
+    known = book(endpoint(cadence=slow))
+    known.restore("view", [], [], Track(((BEGINNING, cadence()),)))
+    known.learn(fact("configuration", after(minutes=1)))
+    expected = ((BEGINNING, cadence()), (after(minutes=1), slow))
+    assert known.track("view").cadences == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("opened", {}),
+        ("restored", {"started_at": START}),
+        ("reported", {"author": "ops", "ticket": "T-1", "reported_at": "soon"}),
+        ("updated", {"author": "ops", "location": "moon"}),
+        ("stepped", {}),
+    ],
+)
+def test_unreadable_step_of_an_incident(kind: str, body: dict[str, Any]) -> None:
+    """A step that cannot be read is refused and the record stays as it was."""
+    known = minutely()
+    known.correlate(look(known, "ddd"), {"west"})
+    before = known.record("I-1")
+    with pytest.raises(BadFact, match=f"incident.{kind}: cannot be read"):
+        known.learn(fact(f"incident.{kind}", after(hours=1), id="I-1", **body))
+    assert known.record("I-1") is before
 
 
 def test_notices_are_given_once() -> None:
@@ -290,6 +321,20 @@ def test_before_through_and_past_a_window() -> None:
     assert account.unavailable == 20 * MINUTE == sum(account.tally.classes.values(), timedelta())
     (incident,) = known.incidents(now)
     assert (incident.started_at, incident.declaration) == (begun, None)
+
+
+def test_accepted_late_the_past_is_asked_again() -> None:
+    """With `late_records: accept` a declaration may take an incident back that stands (4.1)."""
+    window = span("2026-03-24T00:00", "2026-03-24T01:00")
+    known = minutely(late_records=LateRecords.ACCEPT, holdernames=(holdername(GUID, "view"),))
+    known.learn(assertion(window.start, window.start, window.start + MINUTE))
+    now = look(known, "ddduu", start=window.start)
+    known.correlate(now, {"west", "A-1"})
+    upper = known.branch()
+    upper.learn(declaration(now, window, notified_at=START))
+    assert upper.touched == {"west", "A-1"}
+    facts = upper.correlate(now, upper.touched)
+    assert names(facts) == ["incident.voided I-1", "incident.voided I-2"]
 
 
 def test_wholly_declared_needs_no_incident() -> None:
@@ -549,6 +594,21 @@ def test_inherit() -> None:
     assert (newer.was_noticed("x"), set(newer.records)) == (True, {"I-1"})
     assert newer.declaration("D-1") == older.declaration("D-1")
     assert newer.correlate(now, {"west"}) == []
+
+
+def test_an_endpoint_taken_out_may_come_back() -> None:
+    """What was seen of it is kept, also what comes in late, and counts again when it is back."""
+    older = minutely("gone")
+    now = look(older, "uddd", "gone")
+    without = minutely()
+    without.inherit(older, now)
+    now = look(without, "uu", "gone", now)
+    assert without.touched == set()
+    with pytest.raises(UnknownName):
+        without.track("gone")
+    again = minutely("gone")
+    again.inherit(without, now)
+    assert parts(again, now, series("gone")) == [(Class.UNDECLARED, minutes(1, 4))]
 
 
 def test_an_endpoint_taken_out_takes_nothing_back() -> None:
