@@ -10,11 +10,11 @@ from typing import Protocol
 from monitor.config import Settings
 from monitor.core.verdict import Evidence
 from monitor.cycle import Cycle
-from monitor.ports import Clock, Delivery, Outbox, Sample
+from monitor.ports import Clock, Ledger, Outbox, Sample
 
 
-class Reading(Outbox, Protocol):
-    """The store's reading side, and its outbox."""
+class Store(Ledger, Outbox, Protocol):
+    """What operations ask of the store beside what the cycle does."""
 
     def observations(self, endpoint: str, start: datetime, end: datetime) -> list[Sample]:
         """The samples of an endpoint in `[start, end)`, in order."""
@@ -36,7 +36,7 @@ class Desk:
     cycle: Cycle
     clock: Clock
     settings: Callable[[], Settings]
-    store: Reading
+    store: Store
     live: bool
     started_at: datetime
     wake: Callable[[], None] = lambda: None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from monitor import declare, snapshot
@@ -30,7 +30,7 @@ from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
 from monitor.desk import Desk
 from monitor.errors import BadInstant, UnknownName, UsageError
-from monitor.ports import Change, Ledger
+from monitor.ports import Change
 from monitor.snapshot import Document
 
 __all__ = ["OPERATIONS", "Argument", "Document", "Operation", "Sort", "perform"]
@@ -609,7 +609,7 @@ async def _test_alerts(call: Call) -> Document:
     receivers = known if chosen is None else (chosen,)
     event = Event(call.now, "test", "test", {"author": call.author, "receivers": list(receivers)})
     # The Book has no part in it, so it goes to the store without a turn of the cycle.
-    await cast(Ledger, call.desk.store).commit(Change(events=[event], receivers=receivers))
+    await call.desk.store.commit(Change(events=[event], receivers=receivers))
     return {"ok": True, "queued": list(receivers), "warnings": _undelivered(call)}
 
 

@@ -233,6 +233,10 @@ class Book:
     def _learn_incident(self, fact: Fact) -> None:
         name = Body(fact).text("id")
         known = None if fact.type == "incident.opened" else self.record(name)
+        step = fact.type.removeprefix("incident.")
+        if known is not None and step in incident.HUMAN_STEPS:
+            # Checked here too: what was allowed when it was asked may not be when its turn comes.
+            incident.require(known, step)
         try:
             record = incident.opened(fact) if known is None else incident.advance(known, fact)
         except (KeyError, TypeError, ValueError) as trouble:
