@@ -97,7 +97,7 @@ def build_app(
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/probe", probe)
+    app.router.add_get("/probe", probe, allow_head=False)  # each is a probe
     app.on_response_prepare.append(_add_headers)
     app.on_cleanup.append(_close)
     return app

@@ -20,7 +20,7 @@ def body(rendered: Rendered) -> str:
 
 
 def families(text: str, *, openmetrics: bool = False) -> list[Metric]:
-    return list(read_openmetrics(text) if openmetrics else read_text(text))
+    return list(read_openmetrics(text) if openmetrics else read_text(text))  # type: ignore[no-untyped-call]
 
 
 class Samples:

@@ -15,7 +15,7 @@ from monitor.errors import StoreError
 from monitor.snapshot import month_rows
 from monitor.web.metrics import CATALOGUE, Flights
 from tests.tools import find, need
-from tests.web.samples import Samples, body, families, scraped
+from tests.web.samples import Key, Samples, body, families, scraped
 from tests.web.world import EVERY, ISSUER, LEAF, START, World, endpoint, evidence, make_world
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -104,6 +104,31 @@ async def test_time_that_a_late_record_may_excuse_waits_for_the_seal() -> None:
     assert seconds(await scraped(metrics), "a")["down", "undeclared"] == 120
 
 
+async def test_unavailable_time_before_the_connection_has_no_class() -> None:
+    """What is not accounted yet is watched all the same: its time has a state and no class."""
+    world = make_world([endpoint("a", connected_from=date(2026, 11, 2))])
+    world.observe("a", "udddd" + "d" * 2 + "uuu", START - 5 * EVERY)
+    assert seconds(await scraped(world.metrics()), "a") == {
+        ("up", ""): 60 + 30,
+        ("down", ""): 4 * 30,
+        ("down", "undeclared"): 2 * 30,
+    }
+
+
+async def test_an_endpoint_taken_out_of_the_configuration_leaves_no_series() -> None:
+    """After a reload only the endpoints there are now have figures."""
+    world = make_world([endpoint("a"), endpoint("b")])
+    world.observe("a", "uuu")
+    metrics = world.metrics()
+    await scraped(metrics)
+    later = make_world([endpoint("b")]).book
+    later.inherit(world.book, world.clock.at)
+    world.cycle.book = later
+    seen = await scraped(metrics)
+    assert not [key for key in seen.values if ("endpoint", "a") in key[1]]
+    assert seen.of("monitor_endpoint_state", endpoint="b")
+
+
 # -- months --------------------------------------------------------------------------------------
 
 
@@ -135,15 +160,14 @@ async def test_months_say_what_every_face_says(world: World) -> None:
     """Each figure of each month equals the one in the documents, to the last digit."""
     seen = await scraped(world.metrics())
     live = world.book.accounted_endpoints()
-    wanted: dict[object, float] = {"objective": 0.995}
+    wanted: dict[Key, float] = {("monitor_slo_objective_ratio", frozenset()): 0.995}
     for row in month_rows(world.book, live, world.clock.at):
-        wanted |= expected(row, row["series"]["endpoint"]).values
-    found: dict[object, float] = {
+        wanted.update(expected(row, row["series"]["endpoint"]).values)
+    found = {
         key: value
         for key, value in seen.values.items()
         if key[0].startswith("monitor_slo_") and key[0] != "monitor_slo_burn_rate"
     }
-    found["objective"] = found.pop(("monitor_slo_objective_ratio", frozenset()))
     assert found == wanted
 
 
@@ -254,8 +278,8 @@ async def test_downtime_in_force_and_to_come(world: World) -> None:
     assert seen.of("monitor_downtime_active") == {
         frozenset({("declaration", "D-1"), ("kind", "maps")}): 1
     }
-    start = datetime(2026, 11, 2, 2, tzinfo=UTC).timestamp()
-    assert seen("monitor_downtime_next_start_timestamp_seconds") == start
+    first = datetime(2026, 11, 2, 2, tzinfo=UTC).timestamp()
+    assert seen("monitor_downtime_next_start_timestamp_seconds") == first
 
 
 async def test_certificates_of_ours_are_told(world: World) -> None:
@@ -341,6 +365,16 @@ async def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
         return 7
 
     assert await flights.join("k", answer) == 7
+
+
+async def test_closing_gives_up_what_is_under_way(world: World) -> None:
+    """Who still waits for an answer when the server stops is not kept waiting."""
+    metrics = world.metrics()
+    waiting = asyncio.create_task(metrics.render())
+    await asyncio.sleep(0)
+    await metrics.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_promtool_finds_nothing_wrong(world: World) -> None:
