@@ -768,6 +768,35 @@ def test_order_and_repeats_change_nothing(view: str, spare: str, rng: Any) -> No
 
 
 @settings(max_examples=60)
+@given(LETTERS, LETTERS, st.sampled_from(list(LateRecords)), st.booleans())
+def test_records_follow_what_is_derived(
+    view: str, spare: str, late: LateRecords, withdrawn: bool
+) -> None:
+    """Brought up to date minute by minute, the records say in the end what the outages say."""
+    guids = (holdername(GUID, "view", "spare"),)
+    known = minutely("view", "spare", holdernames=guids, late_records=late, quiet_period=2 * MINUTE)
+    script = scripted(view, spare)
+    if withdrawn:
+        script.append(fact("withdrawal", after(minutes=20), id="A-1"))
+    waiting: set[str] = set()
+    for minute in range(40):
+        now = after(minutes=minute)
+        upper = known.branch()
+        tell(upper, [one for one in script if now - MINUTE < one.at <= now])
+        causes = upper.touched | waiting | upper.causes_open(now)
+        upper.correlate(now, causes)
+        waiting = (waiting - upper.settled_causes) | upper.withheld
+        known.adopt(upper)
+    now = after(hours=2)
+    known.correlate(now, {"west", "A-1"})
+    assert known.correlate(now, {"west", "A-1"}) == []
+    standing = [one.view for one in known.records.values() if one.standing]
+    assert sorted(standing, key=str) == sorted(known.incidents(now), key=str)
+    for record in known.records.values():
+        assert not record.standing or record.state is record.view.state
+
+
+@settings(max_examples=60)
 @given(LETTERS, LETTERS)
 def test_sums(view: str, spare: str) -> None:
     """States sum to the eligible time, classes of a month to the unavailable (2.8, 5)."""
