@@ -548,7 +548,7 @@ def test_overdue_is_learned_once() -> None:
         "incident.at_risk I-1",
     ]
     assert known.overdue(after(minutes=122)) == []
-    known.learn(fact("incident.closed", after(minutes=123), id="I-1"))
+    known.learn(fact("incident.voided", after(minutes=123), id="I-1", reason="withdrawn"))
     assert known.overdue(after(minutes=124)) == []
 
 
