@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 
 from monitor.core.month import civil
 from monitor.core.rules import NoticeMethod, Rules
@@ -69,12 +70,8 @@ def enough(notified_at: datetime, start: datetime, rules: Rules) -> bool:
     """Whether the notice suffices; stops counting as soon as it does."""
     if rules.notice_days <= 0:
         return notified_at <= start
-    counted = 0
-    for _ in counting_days(notified_at, start, rules):
-        counted += 1
-        if counted >= rules.notice_days:
-            return True
-    return False
+    counted = islice(counting_days(notified_at, start, rules), rules.notice_days)
+    return sum(1 for _ in counted) == rules.notice_days
 
 
 def latest_notification(start: datetime, rules: Rules) -> datetime:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 
 from monitor.core.downtime import Cover, Covered
 from monitor.core.interval import Interval
@@ -115,7 +116,7 @@ def _pieces(
                 if span.start < mark < span.end
             }
         edges = sorted(marks)
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             over = [cover for cover in near if start in cover.interval]
             yield Interval(start, end), span.state, over
 
