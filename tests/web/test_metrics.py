@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core import seal
+from monitor.core.endpoint import Environment
 from monitor.core.month import Month
 from monitor.core.rules import LateRecords, Rules
 from monitor.errors import StoreError
@@ -129,6 +130,16 @@ async def test_an_endpoint_taken_out_of_the_configuration_leaves_no_series() -> 
     assert seen.of("monitor_endpoint_state", endpoint="b")
 
 
+async def test_time_of_test_endpoints_waits_for_no_seal() -> None:
+    """Endpoints that are never accounted have no class to wait for."""
+    world = make_world(
+        [endpoint("t", environment=Environment.TEST, connected_from=None)],
+        Rules(late_records=LateRecords.ACCEPT),
+    )
+    world.observe("t", "uudddduuu")
+    assert seconds(await scraped(world.metrics()), "t") == {("up", ""): 120, ("down", ""): 120}
+
+
 # -- months --------------------------------------------------------------------------------------
 
 
@@ -235,10 +246,11 @@ async def test_a_month_whose_end_is_still_pending_is_not_remembered() -> None:
     assert (await scraped(metrics))("monitor_slo_unavailable_seconds", **known) == 60
 
 
+@pytest.mark.parametrize("later", [0, 90, 1200, 2000, 3500])
 @pytest.mark.parametrize("name", ["view-main", "find-main", "pat-main"])
-async def test_burn_rates_agree_with_the_accounts(world: World, name: str) -> None:
+async def test_burn_rates_agree_with_the_accounts(world: World, name: str, later: int) -> None:
     """Over each window, also where no outage lies, the rate is the one accounted."""
-    world.clock.at += timedelta(minutes=20)
+    world.clock.at += timedelta(seconds=later)
     seen = await scraped(world.metrics())
     series = world.book.endpoint_series(name)
     for window, minutes in (("5m", 5), ("30m", 30), ("1h", 60), ("2h", 120), ("6h", 360),
@@ -264,6 +276,15 @@ async def test_incidents_and_their_deadlines(world: World) -> None:
     labels, value = deadline
     assert ("group", "find-main.example") in labels
     assert value == (START + 10 * EVERY + timedelta(hours=2)).timestamp()
+
+
+async def test_an_incident_that_is_void_is_not_counted(world: World) -> None:
+    """What proved to be none, or went into another, is neither open nor due."""
+    (name,) = (one.id for one in world.book.records.values() if one.view.restored_at is None)
+    world.learn("incident.voided", world.clock.at, id=name, reason="no outage after all")
+    seen = await scraped(world.metrics())
+    assert seen("monitor_incidents", state="open") == 0
+    assert not seen.of("monitor_incident_restoration_deadline_timestamp_seconds")
 
 
 async def test_downtime_in_force_and_to_come(world: World) -> None:
@@ -296,6 +317,8 @@ async def test_the_queue_of_alerts_is_told_or_absent(world: World) -> None:
     assert seen("monitor_alert_queue_length") == 3
     assert seen("monitor_alert_oldest_seconds") == 90
     assert seen("monitor_alert_dead_letters") == 1
+    world.store.stats = {"ops": (1, world.clock.at + timedelta(seconds=5), 0)}
+    assert (await scraped(world.metrics()))("monitor_alert_oldest_seconds") == 0
     world.store.trouble = StoreError("gone")
     seen = await scraped(world.metrics())
     assert seen("monitor_alert_queue_length") is None

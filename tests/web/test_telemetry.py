@@ -1,16 +1,17 @@
 """What the daemon counts about itself and its probes."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prometheus_client import REGISTRY
 
 from monitor import ports
 from monitor.core.endpoint import Service
-from monitor.core.verdict import Reason
+from monitor.core.verdict import Reason, TlsFacts
 from monitor.web.telemetry import REGISTERED, PrometheusTelemetry
 from tests.web.samples import Samples, scraped
-from tests.web.world import LEAF, World, endpoint, evidence, make_world
+from tests.web.world import ISSUER, LEAF, World, endpoint, evidence, make_world
 
 
 def registered(telemetry: PrometheusTelemetry) -> Samples:
@@ -56,6 +57,18 @@ async def test_a_probe_that_saw_no_handshake_keeps_what_the_last_one_saw(world: 
     expiry = "monitor_certificate_expiry_timestamp_seconds"
     assert seen(expiry, role="server", name="view-main") == LEAF.not_after.timestamp()
     assert seen(expiry, role="server", name="pat-main") is None
+
+
+async def test_a_refused_certificate_is_told_all_the_same(world: World) -> None:
+    """A handshake that failed shows the certificate that made it fail."""
+    seen = replace(
+        evidence("pat-main", failure=Reason.TLS_CERTIFICATE), tls=TlsFacts(chain=(ISSUER,))
+    )
+    world.probed("pat-main", seen)
+    told = await scraped(world.metrics())
+    expiry = "monitor_certificate_expiry_timestamp_seconds"
+    assert told(expiry, role="server", name="pat-main") == ISSUER.not_after.timestamp()
+    assert not told.of("monitor_tls_info", endpoint="pat-main")
 
 
 async def test_a_forgotten_endpoint_leaves_no_series(world: World) -> None:
