@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.core.endpoint import Endpoint
     from monitor.core.verdict import Evidence, Verdict
 
-PATIENCE = 3.0
+PATIENCE = 10.0
 """Seconds that another command, or a daemon that starts or stops, may hold the store."""
 PAUSE = 0.1
 
@@ -33,19 +33,17 @@ def perform(
     Raises whatever the operation raises, StoreError, and DaemonUnreachable.
     """
     from monitor.adapters.socket import NobodyListens, call, socket_path
-    from monitor.operations import OPERATIONS
 
     settings = read_settings(shared.config)
     who = author_of(author or os.environ.get("MONITOR_AUTHOR"))
     given = _given(arguments)
-    writes = OPERATIONS[operation].write
     until = time.monotonic() + PATIENCE
     socket = socket_path(settings.store.path)
     while True:
         with contextlib.suppress(NobodyListens):
             return call(socket, operation, given, who)
         try:
-            return _without_daemon(settings, operation, given, who, writes=writes)
+            return _without_daemon(settings, operation, given, who)
         except StoreLocked as locked:
             if time.monotonic() > until:
                 raise DaemonUnreachable(
@@ -64,14 +62,15 @@ def _given(arguments: Mapping[str, Any]) -> Document:
 
 
 def _without_daemon(
-    settings: Settings, operation: str, arguments: Document, author: str, *, writes: bool
+    settings: Settings, operation: str, arguments: Document, author: str
 ) -> Document:
     """On the store itself: under the daemon's lock to write, else for reading only."""
     from monitor.adapters.lock import StoreLock
     from monitor.adapters.store import SqliteStore
+    from monitor.operations import OPERATIONS
 
     path = settings.store.path
-    if writes:
+    if OPERATIONS[operation].write:
         with StoreLock(path), SqliteStore.open(path) as store:
             return asyncio.run(_perform_on(settings, store, operation, arguments, author))
     if not path.exists():
