@@ -19,7 +19,7 @@ from monitor.core.alert import (
     report_due,
 )
 from monitor.core.downtime import Declaration, complete, declare
-from monitor.core.incident import Record
+from monitor.core.incident import Record, advance
 from monitor.core.month import Month
 from tests.core.builders import (
     DAY,
@@ -47,13 +47,14 @@ WINDOW = minutes(60, 120)
 
 
 def record(*steps: tuple[str, dict[str, Any]]) -> Record:
-    """A record as a book keeps it after an outage and these human steps."""
+    """The record of an outage that lasts, after these steps."""
     known = book()
     now = watch(known, "uddd")
     known.correlate(now, {"west"})
+    found = known.record("I-1")
     for step, body in steps:
-        known.learn(fact(f"incident.{step}", now, **{"id": "I-1", **body}))
-    return known.records["I-1"]
+        found = advance(found, fact(f"incident.{step}", now, **{"id": "I-1", **body}))
+    return found
 
 
 # --- incidents ---

@@ -25,7 +25,7 @@ from monitor.core.rules import LateRecords
 from monitor.core.slo import Verdict
 from monitor.core.timeline import Span, State, Track
 from monitor.core.verdict import Observation
-from monitor.errors import UnknownName
+from monitor.errors import IllegalStep, UnknownName
 from tests.core.builders import (
     DAY,
     GUID,
@@ -548,8 +548,22 @@ def test_overdue_is_learned_once() -> None:
         "incident.at_risk I-1",
     ]
     assert known.overdue(after(minutes=122)) == []
-    known.learn(fact("incident.voided", after(minutes=123), id="I-1", reason="withdrawn"))
-    assert known.overdue(after(minutes=124)) == []
+    now = look(known, "uu", start=after(minutes=123))
+    assert names(known.correlate(now, {"west"})) == ["incident.restored I-1"]
+    assert known.overdue(now) == []
+    known.learn(fact("incident.voided", now, id="I-1", reason="withdrawn"))
+    assert known.overdue(now) == []
+
+
+def test_a_step_is_checked_in_its_turn() -> None:
+    """A step of people that the record does not allow is refused, and nothing changes (7.4)."""
+    known = minutely()
+    now = look(known, "ddd")
+    known.correlate(now, {"west"})
+    before = known.record("I-1")
+    with pytest.raises(IllegalStep, match="I-1 cannot be closed yet"):
+        known.learn(fact("incident.closed", now, id="I-1", author="ops"))
+    assert known.record("I-1") is before
 
 
 def test_causes_open() -> None:
