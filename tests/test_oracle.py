@@ -1,6 +1,6 @@
 """The product against the oracle: random cases, and cases worked by hand.
 
-`MONITOR_ORACLE_SEEDS` sets how many random cases are tried (default 400).
+`MONITOR_ORACLE_SEEDS` sets how many random cases are tried (default 300).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from monitor.snapshot import replay_document
 from tests.oracle import model, vectors
 from tests.oracle.generate import random_case
 
-SEEDS = int(os.environ.get("MONITOR_ORACLE_SEEDS", "400"))
+SEEDS = int(os.environ.get("MONITOR_ORACLE_SEEDS", "300"))
 CHUNK = 20
 STEPS = (1, 30, 60, 60)
 
