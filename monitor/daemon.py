@@ -6,6 +6,7 @@ A stop is an event. Every task has a name; one that ends before the stop ends th
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -26,7 +27,7 @@ from monitor.adapters.holidays import bank_holidays
 from monitor.adapters.lock import StoreLock
 from monitor.adapters.probe import AiohttpProber, Limits
 from monitor.adapters.schedule import Schedule
-from monitor.adapters.socket import ControlServer
+from monitor.adapters.socket import ControlServer, socket_path
 from monitor.adapters.store import SqliteStore
 from monitor.adapters.tls import Contexts
 from monitor.adapters.webhook import SecretFiles, WebhookNotifier
@@ -37,14 +38,14 @@ from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.month import show_instant
 from monitor.core.verdict import CertificateFacts, Evidence, Reason
-from monitor.cycle import Cycle, Policy
+from monitor.cycle import Cycle
 from monitor.desk import Desk
 from monitor.dispatch import Dispatcher
 from monitor.errors import ConfigError, Fault, IdentityError, MonitorError, StoreError, StoreLocked
 from monitor.jobs import expiry_notices, seal_months
 from monitor.operations import perform
 from monitor.pacer import Pacer
-from monitor.recovery import configuration_fact, load_book
+from monitor.recovery import configuration_fact, load_book, policy_of
 from monitor.watch import OwnTrouble, every
 from monitor.web.app import Health, WebServer, build_app
 from monitor.web.metrics import Metrics
@@ -71,12 +72,6 @@ def identity_uses(settings: Settings) -> list[tuple[str, str | None]]:
     return [(endpoint.identity, endpoint.trust) for endpoint in settings.endpoints]
 
 
-def policy_of(settings: Settings) -> Policy:
-    """When to say what, and to whom."""
-    receivers = tuple(hook.name for hook in settings.alerts.webhooks)
-    return Policy(receivers=receivers, upcoming=settings.alerts.upcoming)
-
-
 def witnesses_of(settings: Settings) -> frozenset[str]:
     """The identities for which a witness is configured."""
     return frozenset(witness.identity for witness in settings.witness)
@@ -94,6 +89,13 @@ async def run(
     async with AsyncExitStack() as stack:
         daemon = await Daemon.open(settings, environ, stack)
         return await daemon.serve(ready)
+
+
+def _settle_memory() -> None:
+    """Leave what stays for good out of garbage collection: with many endpoints it stalls the loop."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 async def _locked(store: Path) -> StoreLock:
@@ -198,6 +200,7 @@ class Daemon:
         specs = settings.identities.values()
         await contexts.replace(specs, identity_uses(settings), now=clock.now())
         recovered = await asyncio.to_thread(load_book, settings, store)
+        _settle_memory()
         for instant in store.frontiers().values():
             clock.not_before(instant)
         cycle = Cycle(
@@ -237,7 +240,7 @@ class Daemon:
         self._fingerprint = fingerprint(self.settings)
         await self._prober.start()
         web = await self._start_web()
-        control = ControlServer(Path(f"{self.settings.store.path}.sock"), self._control)
+        control = ControlServer(socket_path(self.settings.store.path), self._control)
         await control.start()
         self._start_jobs()
         self._pacer.set_endpoints(self.settings.endpoints)
@@ -527,6 +530,7 @@ class Daemon:
         facts = [fact] if fact.body != old.body else []
         await self.cycle.replace_book(book, facts, witnesses_of(fresh))
         self.settings = fresh
+        _settle_memory()
         self.cycle.policy = policy_of(fresh)
         self._pacer.set_endpoints(fresh.endpoints)
         self.telemetry.forget(changes.removed)

@@ -18,6 +18,7 @@ from monitor.core.endpoint import Cadence
 from monitor.core.fact import Fact
 from monitor.core.interval import BEGINNING
 from monitor.core.timeline import Outage, Phase, Span, State, Track, append, observe
+from monitor.cycle import Policy
 from monitor.ports import OutageRow, Sample, SpanRow
 
 Cadences = tuple[tuple[datetime, Cadence], ...]
@@ -42,6 +43,12 @@ class Recovered:
 
     book: Book
     configuration: Mapping[str, Any] | None
+
+
+def policy_of(settings: Settings) -> Policy:
+    """When to say what, and to whom."""
+    receivers = tuple(hook.name for hook in settings.alerts.webhooks)
+    return Policy(receivers=receivers, upcoming=settings.alerts.upcoming)
 
 
 def configuration_fact(settings: Settings, now: datetime) -> Fact:

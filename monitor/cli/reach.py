@@ -87,10 +87,9 @@ async def _perform_on(
 ) -> Document:
     from monitor.adapters.clock import SteadyClock
     from monitor.cycle import Cycle
-    from monitor.daemon import policy_of
     from monitor.desk import Desk
     from monitor.operations import perform
-    from monitor.recovery import load_book
+    from monitor.recovery import load_book, policy_of
 
     clock = SteadyClock()
     for instant in store.frontiers().values():

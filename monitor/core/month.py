@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from monitor.core.interval import Interval
@@ -113,7 +113,3 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime:
 def show_instant(instant: datetime) -> str:
     """ISO 8601 in UTC with a `Z`, microseconds only where there are any."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def last_day(month: Month) -> date:
-    return month.next().first - timedelta(days=1)
