@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -81,9 +81,9 @@ PEOPLE = st.builds(
     st.integers(0, 3),
 )
 SWITCHES = st.builds(Act, st.just("configure"), st.just(""), st.integers(0, 2))
-PROBED = st.lists(st.one_of(PROBES, PROBES, PROBES, PROBES, PEOPLE), max_size=40)
-ANY = st.lists(st.one_of(PROBES, PROBES, PROBES, PROBES, PEOPLE, SWITCHES), max_size=40)
-RESTARTS = st.sets(st.integers(0, 40), max_size=8)
+PROBED = st.lists(st.one_of(PROBES, PROBES, PROBES, PROBES, PEOPLE), max_size=25)
+ANY = st.lists(st.one_of(PROBES, PROBES, PROBES, PROBES, PEOPLE, SWITCHES), max_size=25)
+RESTARTS = st.sets(st.integers(0, 25), max_size=6)
 
 
 async def act(rig: Rig, one: Act, place: int) -> None:
@@ -113,15 +113,19 @@ async def act(rig: Rig, one: Act, place: int) -> None:
 
 
 def live(
-    acts: Sequence[Act], path: Path, restarts: frozenset[int] | set[int] = frozenset()
+    acts: Sequence[Act], path: Path | None = None, restarts: Collection[int] = ()
 ) -> tuple[Document, Rig]:
-    """Everything that happens, the daemon ended and begun again after each of these acts."""
+    """Everything that happens, the daemon ended and begun again after each of these acts.
+
+    Without a path, all in memory and in one go.
+    """
 
     async def work() -> Rig:
-        rig = await Rig(CONFIGURATIONS[0], store=SqliteStore.open(path)).start()
+        store = None if path is None else SqliteStore.open(path)
+        rig = await Rig(CONFIGURATIONS[0], store=store).start()
         for place, one in enumerate(acts):
             await act(rig, one, place)
-            if place in restarts:
+            if path is not None and place in restarts:
                 rig.store.close()
                 again = Rig(rig.settings, store=SqliteStore.open(path), clock=rig.clock)
                 rig = await again.start()
@@ -145,7 +149,7 @@ def room() -> Iterator[Path]:
         yield Path(name)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(acts=ANY, restarts=RESTARTS)
 @example(
     acts=[
@@ -159,18 +163,17 @@ def room() -> Iterator[Path]:
 )
 def test_a_restart_changes_nothing(acts: list[Act], restarts: set[int]) -> None:
     """Ended after any act and begun again, the daemon comes to the same account and state."""
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        through, rig = live(acts, Path(one) / "m.db")
-        ended, again = live(acts, Path(other) / "m.db", restarts)
+    with TemporaryDirectory() as folder:
+        through, rig = live(acts)
+        ended, again = live(acts, Path(folder) / "m.db", restarts)
         assert ended == through
         assert state(again) == state(rig)
         notices = [one.body["once"] for one in again.facts("notice")]
         assert len(notices) == len(set(notices))
-        rig.store.close()
         again.store.close()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(acts=ANY, restarts=RESTARTS)
 def test_nothing_derivable_is_a_second_truth(acts: list[Act], restarts: set[int]) -> None:
     """Spans and outages worked out anew from observations are those that were stored."""
@@ -178,6 +181,7 @@ def test_nothing_derivable_is_a_second_truth(acts: list[Act], restarts: set[int]
         path = Path(folder) / "m.db"
         before, rig = live(acts, path, restarts)
         store = rig.store
+        assert isinstance(store, SqliteStore)
         kept = list(store.spans()), list(store.outages())
         spans, outages = derived(rig.settings, store)
         again = (
@@ -192,7 +196,7 @@ def test_nothing_derivable_is_a_second_truth(acts: list[Act], restarts: set[int]
         store.close()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(acts=PROBED)
 def test_the_facts_written_out_replay_to_the_same_account(acts: list[Act]) -> None:
     """Observations and facts of the store, as lines of a file, give the live Book's account."""
