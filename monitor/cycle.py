@@ -339,7 +339,8 @@ class Cycle:
         for fact in facts:
             upper.learn(fact)
         caused = upper.correlate(now, upper.touched | (causes or set()))
-        caused += upper.overdue(now)
+        if causes is not None:  # a sweep, which is when time alone is looked at
+            caused += upper.overdue(now)
         told = [*events, *self._incident_events(upper, [*facts, *caused])]
         due = [*notices, *(self._due(upper, now) if thorough else ())]
         for notice in due:

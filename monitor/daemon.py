@@ -56,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 STOP_WITHIN = 8.0
 """Seconds that an orderly stop may take; systemd and containers give ten."""
+GATHER = 0.05
+"""Seconds for which observations are gathered, so that many share one durable commit."""
 LOCK_WITHIN = 5.0
 """Seconds to wait for a command that holds the store."""
 STALE = timedelta(seconds=30)
@@ -363,6 +365,7 @@ class Daemon:
         """Record what was seen, all that has arrived at once."""
         while True:
             await self._news.wait()
+            await asyncio.sleep(GATHER)
             self._news.clear()
             await self._take_seen()
 

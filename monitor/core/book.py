@@ -610,10 +610,11 @@ class Book:
         What merely grows an incident waits a little, so that a storm is one message; its causes are
         then left in `withheld`, to be asked again.
         """
-        causes = causes | self._former_groups(causes)
         self.withheld, self.settled_causes = set(), set(causes)
         if not causes:
             return []
+        causes = causes | self._former_groups(causes)
+        self.settled_causes = set(causes)
         departed = [
             record
             for record in self.records.values()
