@@ -4,7 +4,7 @@ One nginx on one core demands a client certificate; on the other core the prober
 probe is a fresh TCP connection, a full handshake with a client certificate, one GET, the answer
 read. Rounds alternate and medians are shown: only ratios of one run mean anything.
 
-    python -m benchmarks.probes                     # flat out: both key types, three rounds
+    python -m benchmarks.probes                     # flat out: both key types, four rounds
     python -m benchmarks.probes --paced 1000        # percent of a core and memory at 30 s each
 """
 
@@ -364,12 +364,14 @@ def laboratory(arguments: argparse.Namespace, kind: str) -> Iterator[Lab]:
 
 
 def flat_out(arguments: argparse.Namespace, kind: str) -> dict[str, list[Window]]:
-    """All probers in turn, round by round."""
-    found: dict[str, list[Window]] = {name: [] for name in PROBERS}
+    """All probers in turn, round by round; another goes first in each."""
+    names = list(PROBERS)
+    found: dict[str, list[Window]] = {name: [] for name in names}
     with laboratory(arguments, kind) as lab:
         for number in range(arguments.rounds):
-            for name, prober in PROBERS.items():
-                window = busy_window(name, prober, lab)
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                window = busy_window(name, PROBERS[name], lab)
                 found[name].append(window)
                 say(
                     f"{kind}, round {number + 1}, {name}: {window.rate:.0f} probes/CPU-s"
@@ -393,19 +395,24 @@ def busy_window(name: str, prober: Callable[[Lab], Window], lab: Lab) -> Window:
 
 
 def show(kind: str, protocol: str, found: dict[str, list[Window]]) -> None:
+    """Medians; a ratio is the median of those of each round, which share the machine's mood."""
     print(f"{kind} leaf and issuing CA, {protocol}, probes per CPU-second:\n")
     rates = {name: [window.rate for window in windows] for name, windows in found.items()}
-    middle = {name: median(values) for name, values in rates.items()}
+
+    def ratio(name: str, peer: str) -> str:
+        pairs = zip(rates[name], rates[peer], strict=True)
+        return f"{median(ours / theirs for ours, theirs in pairs):.2f}"
+
     print_table(
         ("prober", "probes/CPU-s", "lowest-highest", "core", "to openssl", "to blackbox"),
         (
             (
                 name,
-                f"{middle[name]:.0f}",
+                f"{median(values):.0f}",
                 f"{min(values):.0f}-{max(values):.0f}",
                 f"{median(window.busy for window in found[name]):.0%}",
-                f"{middle[name] / middle[OPENSSL]:.2f}",
-                f"{middle[name] / middle[BLACKBOX]:.2f}",
+                ratio(name, OPENSSL),
+                ratio(name, BLACKBOX),
             )
             for name, values in rates.items()
         ),
@@ -473,7 +480,7 @@ def lateness(metrics: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.probes", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--rounds", type=int, default=3, help="flat out (default: 3)")
+    parser.add_argument("--rounds", type=int, default=4, help="flat out (default: 4)")
     parser.add_argument("--seconds", type=float, default=8.0, help="each, flat out (default: 8)")
     parser.add_argument("--endpoints", type=int, default=500, help="flat out (default: 500)")
     parser.add_argument("--keys", nargs="+", choices=("EC", "RSA"), default=["EC", "RSA"])
