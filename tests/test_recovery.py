@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from monitor.core.book import Book
 from monitor.core.endpoint import Environment
 from monitor.core.fact import fact_document, observation_document
 from monitor.core.interval import Interval
-from monitor.core.timeline import Phase
+from monitor.core.timeline import Phase, State, Track
 from monitor.recovery import derived, load_book
 from monitor.replay import read_facts, replay
 from monitor.snapshot import Document, replay_document
@@ -135,10 +135,15 @@ def live(
     return rig.document(rig.clock.now() + SECOND), rig
 
 
+def open_of(track: Track) -> Track:
+    """A track without what an outage that is over left behind, which means nothing."""
+    return track if track.outage is not None else replace(track, failing=State.DOWN)
+
+
 def state(rig: Rig) -> dict[str, Any]:
     """What is open: tracks, and incidents as they are known."""
     return {
-        "tracks": {one.id: rig.book.track(one.id) for one in rig.settings.endpoints},
+        "tracks": {one.id: open_of(rig.book.track(one.id)) for one in rig.settings.endpoints},
         "records": {name: record.state for name, record in rig.book.records.items()},
     }
 
