@@ -203,8 +203,10 @@ class Daemon:
         await contexts.replace(specs, identity_uses(settings), now=clock.now())
         recovered = await asyncio.to_thread(load_book, settings, store)
         _settle_memory()
-        for instant in store.frontiers().values():
-            clock.not_before(instant)
+        for name in recovered.book.register.endpoints:
+            last = recovered.book.track(name).last
+            if last is not None:
+                clock.not_before(last.at)
         cycle = Cycle(
             recovered.book,
             store,

@@ -12,9 +12,13 @@ import heapq
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from monitor.core.endpoint import Endpoint
 from monitor.core.verdict import Evidence
 from monitor.ports import Clock, Prober, Telemetry
+
+log = structlog.get_logger(__name__)
 
 GOLDEN = 0.6180339887498949
 
@@ -134,7 +138,13 @@ class Pacer:
         entry.in_flight = True
         task = asyncio.create_task(self._probe(entry, due))
         self._probes.add(task)
-        task.add_done_callback(self._probes.discard)
+        task.add_done_callback(self._probed)
+
+    def _probed(self, task: asyncio.Task[None]) -> None:
+        """A probe that fails by our own mistake is told; its endpoint's time becomes unknown."""
+        self._probes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("probe_failed_inside", exc_info=error)
 
     def _next(self, entry: _Entry, now: float) -> None:
         """The next slot of the grid; slots that are past already are missed."""

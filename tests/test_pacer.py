@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor.core.endpoint import Endpoint
 from monitor.core.verdict import Evidence
@@ -297,5 +298,30 @@ def test_cancelling_ends_the_probes_in_flight() -> None:
             assert here.prober.running["all"] == 5
         await asyncio.sleep(0)
         assert here.prober.running["all"] == 0
+
+    in_no_time(work())
+
+
+def test_a_probe_that_breaks_inside_is_told_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mistake of our own in one probe is an error in the log, and its endpoint is tried again."""
+
+    async def work() -> None:
+        async with place(many(2)) as here:
+            ask = here.prober.probe
+
+            async def broken(asked: Endpoint) -> Evidence:
+                answer = await ask(asked)
+                if asked.id == "e0":
+                    raise RuntimeError("a bug")
+                return answer
+
+            monkeypatch.setattr(here.prober, "probe", broken)
+            with capture_logs() as logged:
+                await asyncio.sleep(65)
+            assert len(here.prober.starts("e0")) == 3
+            assert {evidence.endpoint for evidence in here.seen} == {"e1"}
+            assert [one["event"] for one in logged] == ["probe_failed_inside"] * 3
 
     in_no_time(work())
