@@ -302,26 +302,36 @@ def test_cancelling_ends_the_probes_in_flight() -> None:
     in_no_time(work())
 
 
-def test_a_probe_that_breaks_inside_is_told_and_the_others_go_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+class BrokenProber(ScriptedProber):
+    """Makes a mistake of its own when asked for `e0`."""
+
+    async def probe(self, endpoint: Endpoint) -> Evidence:
+        answer = await super().probe(endpoint)
+        if endpoint.id == "e0":
+            raise RuntimeError("a bug")
+        return answer
+
+
+def test_a_probe_that_breaks_inside_is_told_and_the_others_go_on() -> None:
     """A mistake of our own in one probe is an error in the log, and its endpoint is tried again."""
 
     async def work() -> None:
-        async with place(many(2)) as here:
-            ask = here.prober.probe
+        clock = LoopClock()
+        prober = BrokenProber(clock)
+        seen: list[str] = []
 
-            async def broken(asked: Endpoint) -> Evidence:
-                answer = await ask(asked)
-                if asked.id == "e0":
-                    raise RuntimeError("a bug")
-                return answer
+        async def deliver(_: Endpoint, evidence: Evidence) -> None:
+            seen.append(evidence.endpoint)
 
-            monkeypatch.setattr(here.prober, "probe", broken)
-            with capture_logs() as logged:
-                await asyncio.sleep(65)
-            assert len(here.prober.starts("e0")) == 3
-            assert {evidence.endpoint for evidence in here.seen} == {"e1"}
-            assert [one["event"] for one in logged] == ["probe_failed_inside"] * 3
+        pacer = Pacer(prober, clock, NullTelemetry(), deliver, most=9, most_per_host=9)
+        pacer.set_endpoints(many(2))
+        with capture_logs() as logged:
+            task = asyncio.create_task(pacer.run())
+            await asyncio.sleep(65)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert len(prober.starts("e0")) == 3
+        assert set(seen) == {"e1"}
+        assert [one["event"] for one in logged] == ["probe_failed_inside"] * 3
 
     in_no_time(work())
