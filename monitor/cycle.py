@@ -375,9 +375,10 @@ class Cycle:
         """The notices that time calls for: reminders, windows, budgets, burn rates."""
         found: list[Notice] = []
         for record in book.records.values():
-            notice = alert.report_due(record, now, every=self.policy.report_reminder)
-            if notice is not None:
-                found.append(notice)
+            for due in (alert.report_due, alert.update_due):
+                notice = due(record, now, every=self.policy.report_reminder)
+                if notice is not None:
+                    found.append(notice)
         overrunning = _overrunning(book, now)
         for declaration in book.calendar.declarations.values():
             found.extend(

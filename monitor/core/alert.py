@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,9 @@ from monitor.core.incident import Record, incident_body
 from monitor.core.month import Month, show_instant
 from monitor.core.rules import Rules
 from monitor.core.slo import Account, Verdict
+
+CHASE = timedelta(days=1)
+"""How often a completion that is due is asked for again: MaPS chases it too (seed-000)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,25 @@ def report_due(record: Record, now: datetime, *, every: timedelta) -> Notice | N
     return Notice(f"report_due {record.id} {times}", event)
 
 
+def update_due(record: Record, now: datetime, *, every: timedelta) -> Notice | None:
+    """The time of the next update has passed (seed-000); said then, and again `every` so often."""
+    promised = record.next_update_at
+    if not record.standing or record.closed_at is not None or promised is None or now < promised:
+        return None
+    data = {
+        "id": record.id,
+        "group": record.view.group,
+        "state": record.state.value,
+        "next_update_at": show_instant(promised),
+        "ticket": None if record.reported is None else record.reported[1],
+        "advice": f"comment on the ticket (monitor incident pack {record.id} --out DIR), then:"
+        f" monitor incident update {record.id} --text TEXT --next-update-at TIME",
+    }
+    event = Event(now, "incident.update_due", record.id, data)
+    times = (now - promised) // every
+    return Notice(f"update_due {record.id} {show_instant(promised)} {times}", event)
+
+
 def downtime_notices(
     declaration: Declaration,
     now: datetime,
@@ -128,8 +150,13 @@ def downtime_notices(
             yield notice("downtime.overrun", window.end, endpoints=overran, advice=advice)
     done = declaration.completion is not None or version.kind is Kind.MAPS
     if window.end + completion_after <= now and not done:
-        advice = f"comment actual start and end, then: monitor downtime complete {declaration.id}"
-        yield notice("downtime.completion_due", window.end, advice=advice)
+        advice = (
+            f"comment actual start and end (monitor downtime pack {declaration.id} --out DIR),"
+            f" then: monitor downtime complete {declaration.id}"
+        )
+        due = notice("downtime.completion_due", window.end, advice=advice)
+        times = (now - window.end - completion_after) // CHASE
+        yield due if times == 0 else replace(due, once=f"{due.once} {times}")
 
 
 def expiry_notice(

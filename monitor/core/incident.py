@@ -196,6 +196,14 @@ class Record:
         """By when service should be restored (CoCo 2.1.4); runs from `started_at`."""
         return self.view.started_at + target
 
+    @property
+    def next_update_at(self) -> datetime | None:
+        """When MaPS was promised to hear more; None once a later note has told more."""
+        for update in reversed(self.updates):
+            if update.next_update_at is not None or update.text:
+                return update.next_update_at
+        return None
+
     def missing(self) -> list[str]:
         """What closing still needs (accounting 7.4)."""
         lacking = []

@@ -17,6 +17,7 @@ from monitor.core.alert import (
     expiry_notice,
     incident_event,
     report_due,
+    update_due,
 )
 from monitor.core.downtime import Declaration, complete, declare
 from monitor.core.incident import Record, advance
@@ -124,6 +125,52 @@ def test_report_is_not_due(step: tuple[str, dict[str, Any]]) -> None:
     assert report_due(record(step), after(hours=1), every=HOUR) is None
 
 
+def promised(minutes_after: float, **more: Any) -> tuple[str, dict[str, Any]]:
+    """A note that promises to tell more at a time."""
+    at = after(minutes=minutes_after).isoformat()
+    return "updated", {"author": "ops", "next_update_at": at, **more}
+
+
+def test_update_is_due_at_its_time_and_asked_for_again() -> None:
+    """Once the time of the next update has passed it is due, and said again every so often."""
+    known = record(
+        ("reported", {"author": "ops", "ticket": "T-1", "reported_at": START}), promised(30)
+    )
+    assert update_due(known, after(minutes=30) - TICK, every=HOUR) is None
+    first = update_due(known, after(minutes=30), every=HOUR)
+    again = update_due(known, after(minutes=95), every=HOUR)
+    assert first is not None
+    assert again is not None
+    assert first.event.type == "incident.update_due"
+    assert first.event.data["ticket"] == "T-1"
+    assert "monitor incident update I-1" in first.event.data["advice"]
+    assert first.once == "update_due I-1 2026-03-02T09:30:00Z 0"
+    assert again.once == "update_due I-1 2026-03-02T09:30:00Z 1"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [],
+        [promised(30), ("updated", {"author": "ops", "text": "mended"})],
+        [promised(30), promised(300, text="a new disk comes")],
+        [promised(30), ("closed", {"author": "ops"})],
+        [promised(30), ("voided", {"reason": "gone"})],
+    ],
+)
+def test_update_is_not_due(steps: list[tuple[str, dict[str, Any]]]) -> None:
+    """Without a promise, once more was told, and on what is closed or void nothing is due."""
+    assert update_due(record(*steps), after(hours=2), every=HOUR) is None
+
+
+def test_a_cause_alone_keeps_no_promise() -> None:
+    """A note that only names the cause tells MaPS nothing: the update is still due."""
+    known = record(promised(30), ("updated", {"author": "ops", "cause": "disk"}))
+    found = update_due(known, after(hours=2), every=HOUR)
+    assert found is not None
+    assert found.event.data["ticket"] is None
+
+
 # --- downtime ---
 
 
@@ -173,6 +220,14 @@ def test_learned_of_too_late() -> None:
     """A window over before it was learned of only calls for its completion."""
     known = declare(declaration(after(hours=3), WINDOW))
     assert kinds(due(after(hours=5), known)) == ["downtime.completion_due"]
+
+
+def test_completion_is_chased_every_day() -> None:
+    """A completion that is due is asked for once a day until it is recorded."""
+    known = declare(declaration(START, WINDOW))
+    asked = [due(WINDOW.end + hours * HOUR, known)[-1].once for hours in (2, 25, 26, 49, 50)]
+    first = "downtime.completion_due D-1 2026-03-02T11:00:00Z"
+    assert asked == [first, first, f"{first} 1", f"{first} 1", f"{first} 2"]
 
 
 def test_completion_is_not_chased() -> None:
