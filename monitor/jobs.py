@@ -15,7 +15,7 @@ from monitor.core.alert import Event, Notice, expiry_notice
 from monitor.core.book import Book
 from monitor.core.fact import Fact
 from monitor.core.month import Month
-from monitor.core.seal import Standing, restated, sealed, seals_at, standing
+from monitor.core.seal import Standing, Why, approved, restated, sealed, seals_at, standing
 from monitor.core.verdict import CertificateFacts
 from monitor.cycle import Cycle
 from monitor.snapshot import Document, all_series, month_document
@@ -44,11 +44,10 @@ async def _seal_months(cycle: Cycle, configuration: str, now: datetime) -> list[
             continue
         rows = await _rows(cycle.book, month, now)
         if known is None:
-            fact: Fact | None = sealed(month, rows, configuration, now)
+            due = [sealed(month, rows, configuration, now)]
         else:
-            reason = _why(cycle.book, known)
-            fact = restated(month, known, rows, configuration, reason, now)
-        if fact is not None:
+            due = restated(month, known, rows, configuration, _why(cycle.book, month, known), now)
+        for fact in due:
             await cycle.learn([fact], [_sealed_event(fact, rows)])
             log.info("month_sealed", month=str(month), type=fact.type)
             recorded.append(fact)
@@ -78,21 +77,59 @@ async def _rows(book: Book, month: Month, now: datetime) -> list[Document]:
     return rows
 
 
-def _why(book: Book, known: Standing) -> str:
-    """What was learned since a month was sealed and may have changed its figures."""
-    late = [
-        one.id
-        for one in book.assertions.values()
-        if max(one.latest.recorded_at, one.withdrawn_at or one.learned_at) > known.sealed_at
-    ]
-    late += [
-        declaration.id
-        for declaration in book.calendar.declarations.values()
-        if declaration.latest.recorded_at > known.sealed_at
-    ]
+async def approve_restatement(
+    cycle: Cycle, month: Month, *, author: str, approved_by: str, now: datetime
+) -> Fact:
+    """Let the restatement proposed for a month count, a second person having approved it.
+
+    Raises UsageError if nothing waits, the figures changed meanwhile or nobody else approved, and
+    StoreUnwritable.
+    """
+    async with cycle.sealing:
+        known = standing(cycle.book.seals.get(str(month), ()))
+        rows = [] if known is None else await _rows(cycle.book, month, now)
+        fact = approved(month, known, rows, author=author, approved_by=approved_by, now=now)
+        await cycle.learn([fact], [_sealed_event(fact, rows)])
+    log.info("restatement_approved", month=str(month), approved_by=approved_by)
+    return fact
+
+
+def _why(book: Book, month: Month, known: Standing) -> Why:
+    """What was learned since a month was sealed that may have changed its figures, and from whom."""
+    late = {**_late_assertions(book, month, known), **_late_declarations(book, month, known)}
     if late:
-        return f"learned since it was sealed: {', '.join(sorted(late))}"
-    return "the configuration (rules, mapping or dates) was changed since it was sealed"
+        authors = sorted({name for names in late.values() for name in names if name})
+        return Why(f"learned since it was sealed: {', '.join(sorted(late))}", tuple(authors))
+    return Why("the configuration (rules, mapping or dates) was changed since it was sealed")
+
+
+def _late_assertions(book: Book, month: Month, known: Standing) -> dict[str, set[str]]:
+    """Assertions about a month that were changed since it was sealed, and who changed them."""
+    late: dict[str, set[str]] = {}
+    for one in book.assertions.values():
+        if not any(
+            version.start < month.interval.end
+            and (version.end is None or version.end > month.interval.start)
+            for version in one.versions
+        ):
+            continue
+        names = {each.author for each in one.versions if each.recorded_at > known.sealed_at}
+        if one.withdrawn_at is not None and one.withdrawn_at > known.sealed_at:
+            names.add(one.withdrawn_by)
+        if names:
+            late[one.id] = names
+    return late
+
+
+def _late_declarations(book: Book, month: Month, known: Standing) -> dict[str, set[str]]:
+    """Declarations about a month that were changed since it was sealed, and who changed them."""
+    late: dict[str, set[str]] = {}
+    for one in book.calendar.declarations.values():
+        if any(each.window.clip(month.interval) is not None for each in one.versions):
+            names = {each.author for each in one.versions if each.recorded_at > known.sealed_at}
+            if names:
+                late[one.id] = names
+    return late
 
 
 def _sealed_event(fact: Fact, rows: Iterable[Document]) -> Event:
@@ -103,6 +140,7 @@ def _sealed_event(fact: Fact, rows: Iterable[Document]) -> Event:
     data = {
         "month": month,
         "restatement": fact.body.get("number", 0),
+        "proposed": fact.type == "restatement_proposed",
         "reason": fact.body.get("reason"),
         "verdicts": verdicts,
     }

@@ -30,6 +30,7 @@ from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
 from monitor.desk import Desk
 from monitor.errors import BadInstant, UnknownName, UsageError
+from monitor.jobs import approve_restatement
 from monitor.ports import Change
 from monitor.snapshot import Document
 
@@ -254,6 +255,25 @@ async def _slo(call: Call) -> Document:
         _which(call, by), lambda some: snapshot.slo_rows(book, some, month, call.now)
     )
     return _listed(call, months=rows)
+
+
+@_operation(
+    "slo.approve",
+    "let a restatement that betters a sealed month count, as a second person",
+    write=True,
+    month=NEEDED,
+    approved_by=NEEDED,
+)
+async def _approve(call: Call) -> Document:
+    month = Month.parse(call.given.needed("month"), call.book.rules.zone)
+    fact = await approve_restatement(
+        call.desk.cycle,
+        month,
+        author=call.author,
+        approved_by=call.given.needed("approved_by").strip(),
+        now=call.now,
+    )
+    return {"ok": True, "at": show_instant(fact.at), **fact.body}
 
 
 class By(StrEnum):

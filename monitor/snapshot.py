@@ -18,10 +18,12 @@ from monitor.core.downtime import Declaration, Kind, Scope, Series, Version
 from monitor.core.fact import Fact, fact_document
 from monitor.core.incident import Incident, IncidentKind, Record
 from monitor.core.interval import BEGINNING, MICROSECOND, Interval
+from monitor.core.lifecycle import lifecycle
 from monitor.core.month import Month, show_instant
 from monitor.core.notice import Notice
 from monitor.core.outage import Class, SeriesOutage
 from monitor.core.rules import RULES_VERSION, Rules
+from monitor.core.security import finding_document
 from monitor.core.slo import Account, Verdict
 from monitor.core.timeline import Span, State
 from monitor.ports import Delivery, Sample
@@ -165,29 +167,56 @@ def replay_document(book: Book, until: datetime) -> Document:
 def slo_rows(book: Book, which: Iterable[Series], month: Month, now: datetime) -> list[Document]:
     """The rows of one month, each with `sealed`; of a sealed month the figures are the sealed ones.
 
-    A sealed row has the number of restatements in `restatement` and, where the figures of today
-    differ from it, those in `recomputed`.
+    A sealed row has the number of restatements in `restatement`; where the figures of today differ
+    from it, those in `recomputed`; and better ones that wait for approval in `proposed`.
     """
-    live = [month_document(series, month, book.account(series, month, now)) for series in which]
+    live = live_rows(book, which, month, now)
     standing = seal.standing(book.seals.get(str(month), ()))
     if standing is None:
         return [{**row, "sealed": False} for row in live]
     kept = {_key(row): row for row in standing.rows}
-    return [_sealed_row(kept.get(_key(row)), row, standing.restatements) for row in live]
+    proposed = {_key(change["now"]): change["now"] for change in standing.proposals}
+    return [
+        _sealed_row(kept.get(_key(row)), row, proposed.get(_key(row)), standing.restatements)
+        for row in live
+    ]
+
+
+def live_rows(book: Book, which: Iterable[Series], month: Month, now: datetime) -> list[Document]:
+    """The rows of one month as they follow from what is known now; alike series are worked out once."""
+    accounts: dict[object, Account] = {}
+    rows = []
+    for series in which:
+        likeness = book.likeness(series)
+        account = accounts.get(likeness)
+        if account is None:
+            account = accounts[likeness] = book.account(series, month, now)
+        rows.append(month_document(series, month, account))
+    return rows
 
 
 def _key(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(row["series"].items()))
 
 
-def _sealed_row(kept: Mapping[str, Any] | None, live: Document, restatements: int) -> Document:
+def _sealed_row(
+    kept: Mapping[str, Any] | None,
+    live: Document,
+    proposed: Mapping[str, Any] | None,
+    restatements: int,
+) -> Document:
     if kept is None:
         return {**live, "sealed": False}
     shown: Document = {**kept, "sealed": True, "restatement": restatements}
     if kept != live:
-        named = ("month", "series")
-        shown["recomputed"] = {key: value for key, value in live.items() if key not in named}
+        shown["recomputed"] = _figures(live)
+    if proposed is not None:
+        shown["proposed"] = _figures(proposed)
     return shown
+
+
+def _figures(row: Mapping[str, Any]) -> Document:
+    return {key: value for key, value in row.items() if key not in ("month", "series")}
 
 
 # -- endpoints -------------------------------------------------------------------------------------
@@ -218,6 +247,7 @@ def endpoint_document(book: Book, endpoint: str, now: datetime) -> Document:
         "id": known.id,
         "service": known.service.value,
         "environment": known.environment.value,
+        "lifecycle": lifecycle(known, now, book.register).value,
         "group": known.group,
         "state": state.value,
         "phase": track.phase.value,
@@ -231,6 +261,7 @@ def endpoint_document(book: Book, endpoint: str, now: datetime) -> Document:
             "reason": last.reason.value,
         },
         "month": _running_month(book, endpoint, now) if known.live else None,
+        "findings": [finding_document(found) for found in book.security.standing(endpoint)],
     }
 
 

@@ -9,18 +9,23 @@ from pathlib import Path
 import pytest
 
 from monitor.adapters.store import SqliteStore
+from monitor.core.interval import Interval
+from monitor.core.month import Month
 from monitor.core.seal import seals_at
 from monitor.core.verdict import CertificateFacts
-from monitor.errors import StoreUnwritable
-from monitor.jobs import expiry_notices, seal_months
+from monitor.errors import StoreUnwritable, UsageError
+from monitor.jobs import approve_restatement, expiry_notices, seal_months
+from monitor.snapshot import slo_rows
 from tests.core.builders import (
     DAY,
     GUID,
     HOUR,
+    LONDON,
     MINUTE,
     after,
     assertion,
     at,
+    declaration,
     endpoint,
     fact,
     holdername,
@@ -144,20 +149,69 @@ async def test_a_later_assertion_restates_and_leaves_the_original() -> None:
     assert (event.data["restatement"], event.data["month"]) == (1, "2026-03")
 
 
-async def test_restatements_are_numbered_and_each_is_made_once() -> None:
-    """The withdrawal of what was asserted is a second restatement, back to the sealed figure."""
+async def withdrawn_again() -> tuple[Rig, datetime]:
+    """Sealed March, restated for the worse by an assertion that is then withdrawn."""
     rig = await sealed_march()
     now = rig.clock.now() + HOUR
     rig.clock.set(now)
     await rig.learn(assertion(now, after(hours=10), after(hours=12)))
     await seal_months(rig.cycle, DIGEST, now)
     assert await seal_months(rig.cycle, DIGEST, now + MINUTE) == []
-    await rig.learn(fact("withdrawal", now + HOUR, id="A-1", author="ops"))
+    await rig.learn(fact("withdrawal", now + HOUR, id="A-1", author="alice"))
     rig = await rig.restart()
-    (second,) = await seal_months(rig.cycle, DIGEST, now + HOUR)
+    return rig, now + HOUR
+
+
+async def test_a_better_figure_waits_for_approval() -> None:
+    """The withdrawal of what was asserted is proposed, once, and told; the figures stay."""
+    rig, now = await withdrawn_again()
+    (proposal,) = await seal_months(rig.cycle, DIGEST, now)
+    assert proposal.type == "restatement_proposed"
+    assert proposal.body["authors"] == ["alice", "ops"]
+    assert rig.events("slo.month_sealed")[-1].data["proposed"] is True
+    assert await seal_months(rig.cycle, DIGEST, now + HOUR) == []
+    rig = await rig.restart()
+    assert await seal_months(rig.cycle, DIGEST, now + HOUR) == []
+    month = Month(2026, 3, LONDON)
+    (anna,) = slo_rows(rig.book, rig.book.accounted_holdernames(), month, now)
+    assert (anna["unavailable_s"], anna["recomputed"]["unavailable_s"]) == (9000, 1800)
+    assert (anna["proposed"]["unavailable_s"], anna["restatement"]) == (1800, 1)
+
+
+async def test_approved_by_another_it_counts() -> None:
+    """The second restatement goes back to the sealed figure and names both people."""
+    rig, now = await withdrawn_again()
+    await seal_months(rig.cycle, DIGEST, now)
+    month = Month(2026, 3, LONDON)
+    with pytest.raises(UsageError, match="Alice caused this change"):
+        await approve_restatement(
+            rig.cycle, month, author="ops", approved_by="Alice", now=now + MINUTE
+        )
+    second = await approve_restatement(
+        rig.cycle, month, author="bob", approved_by="bob", now=now + MINUTE
+    )
     assert second.body["number"] == 2
     assert second.body["changes"][0]["now"]["unavailable_s"] == 1800
+    (anna,) = slo_rows(rig.book, rig.book.accounted_holdernames(), month, now + HOUR)
+    assert (anna["unavailable_s"], anna["restatement"]) == (1800, 2)
+    assert "proposed" not in anna
+    assert "recomputed" not in anna
     assert await seal_months(rig.cycle, DIGEST, now + 2 * HOUR) == []
+
+
+async def test_facts_of_other_months_cause_nothing() -> None:
+    """Whoever declared or asserted something about another month may approve."""
+    rig, now = await withdrawn_again()
+    later = now + 20 * DAY
+    await rig.learn(assertion(now, later, later + HOUR, id="A-2", author="bob"))
+    window = Interval(later, later + HOUR)
+    await rig.learn(declaration(now, window, author="bob"))
+    await rig.learn(
+        declaration(now, Interval(after(hours=1), after(hours=2)), id="D-2", author="dan")
+    )
+    (proposal,) = await seal_months(rig.cycle, DIGEST, now)
+    assert proposal.body["authors"] == ["alice", "dan", "ops"]
+    assert proposal.body["reason"] == "learned since it was sealed: A-1, D-2"
 
 
 async def test_thirteen_months_back_are_looked_at() -> None:

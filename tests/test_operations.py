@@ -20,6 +20,7 @@ from monitor.core import seal
 from monitor.core.fact import Fact
 from monitor.core.month import Month, show_instant
 from monitor.errors import StoreUnwritable, UsageError
+from monitor.jobs import seal_months
 from monitor.operations import OPERATIONS, perform
 from monitor.snapshot import Document
 from tests.desks import ANNA, BERT, CARL, START, Place, read_settings
@@ -96,6 +97,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "outage.assert",
         "outage.withdraw",
         *(f"incident.{step}" for step in ("acknowledge", "report", "update", "attest", "close")),
+        "slo.approve",
         "alerts.test",
         "alerts.resend",
     }
@@ -250,6 +252,26 @@ async def test_slo_prints_the_month_by_endpoint_or_by_holdername(place: Place) -
     assert (one["verdict"], one["measured"]) == ("no_data", None)
 
 
+async def test_a_better_figure_counts_once_a_second_person_approves(place: Place) -> None:
+    """What is proposed is approved by another than its author; the slo then prints it."""
+    month = Month(2026, 2, place.book.rules.zone)
+    rows = (await do(place, "slo", month="2026-02"))["months"]
+    for row in rows:
+        del row["sealed"]
+    kept = [{**rows[0], "unavailable_s": 60, "by_class": {**rows[0]["by_class"], "overrun": 60}}]
+    await place.cycle.learn([seal.sealed(month, kept, "digest", place.clock.time)])
+    await seal_months(place.cycle, "digest", place.clock.time)
+    row = (await do(place, "slo", month="2026-02"))["months"][0]
+    assert (row["unavailable_s"], row["proposed"]["unavailable_s"]) == (60, 0)
+    refused = {"month": "2026-02", "approved_by": "ann"}
+    with pytest.raises(UsageError, match="ann caused this change"):
+        await do(place, "slo.approve", **refused)
+    done = await do(place, "slo.approve", month="2026-02", approved_by="bob")
+    assert (done["ok"], done["approved_by"], done["author"]) == (True, "bob", "ann")
+    row = (await do(place, "slo", month="2026-02"))["months"][0]
+    assert (row["unavailable_s"], row["restatement"]) == (0, done["number"])
+
+
 async def test_a_sealed_month_prints_what_was_sealed(place: Place) -> None:
     """A sealed figure stays; today's stands beside it where it differs, and restatements count."""
     month = Month(2026, 2, place.book.rules.zone)
@@ -264,8 +286,8 @@ async def test_a_sealed_month_prints_what_was_sealed(place: Place) -> None:
     assert (second["sealed"], "recomputed" in second) == (True, False)
     standing = seal.standing(place.book.seals["2026-02"])
     assert standing is not None
-    again = seal.restated(month, standing, rows, "digest", "late facts", place.clock.time)
-    assert again is not None
+    why = seal.Why("late facts")
+    (again,) = seal.restated(month, standing, rows, "digest", why, place.clock.time)
     await place.cycle.learn([again])
     first, _ = (await do(place, "slo", month="2026-02"))["months"]
     assert (first["restatement"], first["up_s"], "recomputed" in first) == (1, 0, False)

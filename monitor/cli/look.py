@@ -8,7 +8,14 @@ import click
 
 from monitor.cli.common import Common, author_option, common, finish
 from monitor.cli.reach import perform
-from monitor.cli.render import dead_text, queued_text, resent_text, slo_text, status_text
+from monitor.cli.render import (
+    approved_text,
+    dead_text,
+    queued_text,
+    resent_text,
+    slo_text,
+    status_text,
+)
 
 
 @click.command()
@@ -18,7 +25,7 @@ def status(shared: Common) -> None:
     finish(shared, perform(shared, "status", {}), status_text)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--month", metavar="YYYY-MM", help="the month of the account (default: this one)")
 @click.option(
     "--by",
@@ -29,7 +36,26 @@ def status(shared: Common) -> None:
 @common()
 def slo(shared: Common, **given: Any) -> None:
     """Show a month's account against the objective; percentages are rounded down."""
-    finish(shared, perform(shared, "slo", given), slo_text)
+    if click.get_current_context().invoked_subcommand is None:
+        finish(shared, perform(shared, "slo", given), slo_text)
+
+
+@slo.command()
+@click.argument("month", metavar="YYYY-MM")
+@click.option(
+    "--approved-by",
+    required=True,
+    metavar="NAME",
+    help="record that this person approves; it must not be one whose facts changed the figures",
+)
+@author_option
+@common()
+def approve(shared: Common, author: str | None, **given: Any) -> None:
+    """Let a restatement count that betters figures of a sealed month.
+
+    monitor slo shows what waits for approval. What worsens a figure is restated without asking.
+    """
+    finish(shared, perform(shared, "slo.approve", given, author), approved_text)
 
 
 @click.group()

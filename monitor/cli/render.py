@@ -65,11 +65,28 @@ def _months(months: Iterable[Document]) -> str:
                 show.duration(row["unavailable_s"]),
                 show.duration(row["unknown_s"]),
                 show.duration(row["remaining_s"]),
-                "yes" if row.get("sealed") else None,
+                _sealed(row),
             ]
             for row in months
         ],
         none="Nothing is accounted for.",
+    )
+
+
+def _sealed(row: Document) -> str | None:
+    if not row.get("sealed"):
+        return None
+    if "proposed" not in row:
+        return "yes"
+    measured = show.percent(row["proposed"]["measured"])
+    return f"yes; {measured} proposed (monitor slo approve)"
+
+
+def approved_text(document: Document) -> str:
+    """What an approval did."""
+    return (
+        f"{document['month']}: restatement {document['number']} counts,"
+        f" {len(document['changes'])} changed, approved by {document['approved_by']}"
     )
 
 
@@ -352,6 +369,9 @@ def status_text(document: Document) -> str:
     ):
         if rows:
             texts.append(f"{title}\n{_declarations(rows)}")
+    findings = [one for row in document["endpoints"] for one in row["findings"]]
+    if findings:
+        texts.append(f"Security findings\n{_findings(findings)}")
     if document["alerts"]:
         texts.append(_queues(document["alerts"]))
     if document.get("warnings"):
@@ -367,6 +387,7 @@ def _endpoints(endpoints: Iterable[Document]) -> str:
             [
                 row["id"],
                 row["state"],
+                row["lifecycle"],
                 show.local(row["since"]),
                 last.get("reason"),
                 show.local(last.get("at")),
@@ -376,9 +397,23 @@ def _endpoints(endpoints: Iterable[Document]) -> str:
             ]
         )
     return show.table(
-        ["endpoint", "state", "since", "reason", "last probe", "month", "budget left", "verdict"],
+        [
+            *("endpoint", "state", "lifecycle", "since", "reason", "last probe"),
+            *("month", "budget left", "verdict"),
+        ],
         rows,
         none="No endpoints.",
+    )
+
+
+def _findings(findings: Iterable[Document]) -> str:
+    return show.table(
+        ["endpoint", "check", "since", "finding"],
+        [
+            [row["endpoint"], row["check"], show.local(row["since"]), row["finding"]]
+            for row in findings
+        ],
+        none="No findings.",
     )
 
 

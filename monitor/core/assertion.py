@@ -31,6 +31,7 @@ class Assertion:
     id: str
     versions: tuple[AssertionVersion, ...]
     withdrawn_at: datetime | None = None
+    withdrawn_by: str = ""
 
     @property
     def latest(self) -> AssertionVersion:
@@ -84,9 +85,11 @@ def assert_outage(known: Assertion | None, fact: Fact) -> Assertion:
     """A new assertion, or a later one that replaces what the same id said. Raises BadFact."""
     if known is None:
         return Assertion(Body(fact).text("id"), (_version(fact),))
-    return replace(known, versions=(*known.versions, _version(fact)), withdrawn_at=None)
+    versions = (*known.versions, _version(fact))
+    return replace(known, versions=versions, withdrawn_at=None, withdrawn_by="")
 
 
 def withdraw(assertion: Assertion, fact: Fact) -> Assertion:
     """The assertion, counting no more."""
-    return replace(assertion, withdrawn_at=fact.at)
+    author = Body(fact).text("author", "")
+    return replace(assertion, withdrawn_at=fact.at, withdrawn_by=author)

@@ -8,13 +8,13 @@ causes can be worked out, stored, and only then become visible.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from monitor.core import assertion as assertions
-from monitor.core import downtime, incident
+from monitor.core import downtime, incident, security
 from monitor.core.assertion import Assertion
 from monitor.core.downtime import Calendar, Declaration, Series
 from monitor.core.endpoint import Endpoint
@@ -64,6 +64,7 @@ class Book:
         self.records: dict[str, Record] = {}
         self.seals: dict[str, tuple[Fact, ...]] = {}
         self.noticed: set[str] = set()
+        self.security = security.Known()
         self._lower: Book | None = None
         self._tracks: dict[str, Track] = {}
         self._spans: dict[str, list[Span]] = {}
@@ -84,6 +85,7 @@ class Book:
         upper.rules, upper.register, upper.calendar = self.rules, self.register, self.calendar
         upper.assertions, upper.records = self.assertions, self.records
         upper.seals, upper.noticed = self.seals, set()
+        upper.security = self.security
         upper._lower = self
         upper._tracks, upper._spans, upper._outages = {}, {}, {}
         upper._cuts, upper._recut, upper.touched = {}, False, set()
@@ -98,6 +100,7 @@ class Book:
         self._cuts.update(upper._cuts)
         self.assertions, self.records, self.seals = upper.assertions, upper.records, upper.seals
         self.noticed |= upper.noticed
+        self.security = upper.security
         self._tracks.update(upper._tracks)
         for name, spans in upper._spans.items():
             append(self._spans.setdefault(name, []), spans)
@@ -151,6 +154,8 @@ class Book:
 
         Raises BadFact or UnknownName, and then has learned nothing.
         """
+        if fact.type in security.TYPES:
+            self.security = self.security.learned(fact)
         if fact.type.startswith("incident."):
             self._learn_incident(fact)
         elif fact.type in _LEARN:
@@ -263,6 +268,9 @@ class Book:
         """Take over all that a Book of an older configuration knows; cadences change from now on."""
         self.assertions, self.records, self.seals = older.assertions, older.records, older.seals
         self.noticed = older.noticed
+        self.security = older.security.with_urls(
+            {endpoint.id: endpoint.url for endpoint in self.register.endpoints.values()}
+        )
         self.calendar = Calendar(older.calendar.declarations.values(), self.register, self.rules)
         self._tracks |= older._tracks
         self._spans, self._outages = older._spans, older._outages
@@ -300,6 +308,31 @@ class Book:
         assert series.holdername is not None
         return IntervalSet(
             period.interval for period in self.register.serving(series.holdername, series.service)
+        )
+
+    def likeness(self, series: Series) -> Hashable:
+        """Two series of the same likeness have the same states, outages but for the name, and account.
+
+        Of a holdername it is everything its figures depend on: which endpoints serve it when, the
+        assertions about it, and the declarations that list it.
+        """
+        if series.holdername is None:
+            return series
+        guid = series.holdername
+        asserted = (
+            one.id for one in self.assertions.values() if one.concerns(guid, series.service)
+        )
+        listed = (
+            (one.id, place)
+            for one in self.calendar.declarations.values()
+            for place, version in enumerate(one.versions)
+            if version.scope.holdernames is not None and guid in version.scope.holdernames
+        )
+        return (
+            series.service,
+            self.register.serving(guid, series.service),
+            tuple(asserted),
+            tuple(listed),
         )
 
     # -- states --------------------------------------------------------------------------------
@@ -745,5 +778,6 @@ _LEARN: Mapping[str, Callable[[Book, Fact], None]] = {
     "configuration": Book._configured,
     "seal": Book._sealed,
     "restatement": Book._sealed,
+    "restatement_proposed": Book._sealed,
     "notice": Book._noticed,
 }

@@ -49,8 +49,8 @@ def test_later_assertion_replaces() -> None:
 
 def test_withdrawal_counts_no_more_until_asserted_again() -> None:
     """A withdrawn assertion has no span; asserting it again revives it (accounting 3)."""
-    gone = withdraw(asserted(0), fact("withdrawal", after(minutes=5), id="A-1"))
-    assert gone.withdrawn_at == START + 5 * MINUTE
+    gone = withdraw(asserted(0), fact("withdrawal", after(minutes=5), id="A-1", author="bob"))
+    assert (gone.withdrawn_at, gone.withdrawn_by) == (START + 5 * MINUTE, "bob")
     assert gone.span(after(minutes=9)) is None
     assert not gone.is_open(after(minutes=9))
     assert assert_outage(gone, assertion(after(minutes=6), START, None)).is_open(after(minutes=9))

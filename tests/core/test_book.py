@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.book import Book
+from monitor.core.downtime import Series
 from monitor.core.endpoint import Environment, Service
 from monitor.core.fact import BadFact, Fact
 from monitor.core.holdername import Holdername, Serving
@@ -838,3 +839,43 @@ def test_restored_from_the_store() -> None:
         replace(known.track("view")),
     )
     assert everything(again, now) == everything(known, now)
+
+
+# Likeness
+
+
+def many_alike(now: datetime) -> Book:
+    """Eight holdernames: pairs that differ in mapping, assertions or the declarations naming them."""
+    guids = [f"{place}1111111-2222-4333-8444-555555555555" for place in range(8)]
+    served = [("view",), ("view",), ("view", "east"), ("view", "east"), *[("view",)] * 4]
+    known = book(
+        endpoint(),
+        endpoint("east"),
+        holdernames=[holdername(guid, *names) for guid, names in zip(guids, served, strict=True)],
+    )
+    watch(known, "uuddd" + "d" * 55 + "uu")
+    watch(known, "uuuu" + "i" * 80 + "uu", name="east")
+    known.learn(assertion(now, after(hours=1), after(hours=2), holdernames=guids[4:6]))
+    window = minutes(10, 50)
+    known.learn(declaration(START, window, kind="emergency", holdernames=guids[6:]))
+    known.learn(declaration(START, minutes(5, 15), id="D-2", kind="emergency", services=["view"]))
+    return known
+
+
+def test_series_of_one_likeness_have_one_account() -> None:
+    """What is alike has equal states, outages and account; here four sorts of two each."""
+    now = after(hours=3)
+    known = many_alike(now)
+    groups: dict[object, list[Series]] = {}
+    for one in known.accounted_holdernames():
+        groups.setdefault(known.likeness(one), []).append(one)
+    assert [len(group) for group in groups.values()] == [2, 2, 2, 2]
+    accounts = []
+    for one, other in groups.values():
+        account = known.account(one, MARCH, now)
+        assert account == known.account(other, MARCH, now)
+        assert known.outages(one, now) == known.outages(other, now)
+        assert known.states(one, MARCH.interval, now) == known.states(other, MARCH.interval, now)
+        accounts.append(account)
+    assert all(one != other for one, other in pairwise(accounts))
+    assert known.likeness(series()) != known.likeness(series("east"))
