@@ -31,6 +31,7 @@ from monitor.config_yaml import Faults, Reader
 from monitor.core.endpoint import Cadence, Endpoint, Environment, Expectation, Service
 from monitor.core.holdername import Holdername, Serving
 from monitor.core.identity import IdentitySpec
+from monitor.core.planning import Freeze, Planning
 from monitor.core.rules import RULES_VERSION, LateRecords, NoticeCalendar, NoticeMethod, Rules
 from monitor.core.verdict import DEFAULTS
 
@@ -158,6 +159,7 @@ class Settings:
     http: HttpSettings
     alerts: AlertSettings
     probing: ProbingSettings
+    planning: Planning
     witness: tuple[Witness, ...]
     warnings: tuple[str, ...]
     includes: tuple[str, ...] = ()
@@ -223,6 +225,7 @@ class _Assembly:
             http=self._http(sections["http"]),
             alerts=self._alerts(sections["alerts"]),
             probing=_probing(sections["probing"]),
+            planning=self._planning(sections["planning"], bank_holidays),
             witness=tuple(Witness(given.identity, *given.host) for given, _ in sections["witness"]),
             warnings=tuple(self.draft.warnings),
             includes=tuple(self.draft.includes),
@@ -249,7 +252,7 @@ class _Assembly:
     ) -> Rules:
         slo: schema.SloSection = self.draft.sections["slo"]
         given = bank_holidays(slo.notice_calendar)
-        days = (given | set(slo.bank_holidays.add)) - set(slo.bank_holidays.remove)
+        days = _corrected(given, slo.bank_holidays)
         tree = self.draft.root.part("slo", "bank_holidays")
         for day in sorted(set(slo.bank_holidays.remove) - given):
             self.draft.warn(tree, f"{day} is no bank holiday", "do not remove it, or correct it")
@@ -262,12 +265,30 @@ class _Assembly:
             notice_method=slo.notice_method,
             notice_cutoff=slo.notice_cutoff,
             notice_calendar=slo.notice_calendar,
-            bank_holidays=frozenset(days),
+            bank_holidays=days,
             late_records=slo.late_records,
             quiet_period=slo.quiet_period,
             restoration_target=slo.restoration,
             at_risk_after=slo.at_risk_after,
             seal_after=slo.seal_after,
+        )
+
+    def _planning(
+        self,
+        given: schema.PlanningSection,
+        bank_holidays: Callable[[NoticeCalendar], frozenset[date]],
+    ) -> Planning:
+        windows, corrections = given.change_windows, self.draft.sections["slo"].bank_holidays
+        compared = (NoticeCalendar.ANY_UK, NoticeCalendar.ENGLAND_AND_WALES)
+        return Planning(
+            reading=windows.reading,
+            opens=windows.time[0],
+            closes=windows.time[1],
+            dates=frozenset(windows.dates),
+            freezes=tuple(Freeze(each.first, each.last) for each in given.freeze),
+            holidays=MappingProxyType(
+                {each: _corrected(bank_holidays(each), corrections) for each in compared}
+            ),
         )
 
     def _trust(self, trust: str) -> str:
@@ -357,6 +378,10 @@ class _Assembly:
             "endpoints": [dump(given) for given, _ in draft.endpoints],
             "holdernames": [dump(given) for given, _ in draft.holdernames],
         }
+
+
+def _corrected(days: frozenset[date], corrections: schema.BankHolidaysSection) -> frozenset[date]:
+    return (days | set(corrections.add)) - set(corrections.remove)
 
 
 def _falling(days: tuple[int, ...]) -> tuple[int, ...]:

@@ -68,7 +68,16 @@ def read(path: Path, reader: Reader, faults: Faults) -> Draft:
     for name, place in root.keys.items():
         if name not in known:
             _unknown_key(faults, place, name, name, schema.Document)
-    for name in ("organisation", "slo", "defaults", "store", "http", "alerts", "probing"):
+    for name in (
+        "organisation",
+        "slo",
+        "defaults",
+        "store",
+        "http",
+        "alerts",
+        "planning",
+        "probing",
+    ):
         draft.sections[name] = _section(root, name, faults)
     sources = [root, *_included(draft, path, reader)]
     _read_lists(draft, sources)

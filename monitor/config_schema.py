@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from monitor.core.endpoint import Environment, Service
+from monitor.core.planning import Reading
 from monitor.core.rules import LateRecords, NoticeCalendar, NoticeMethod
 
 
@@ -105,6 +106,21 @@ def _parse_time(value: object) -> time:
     if isinstance(value, str) and re.fullmatch(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", value):
         return time.fromisoformat(value)
     raise Wrong("is not a time of day", 'write it as "HH:MM", such as "17:00"')
+
+
+def _parse_hours(value: object) -> tuple[time, time]:
+    if isinstance(value, tuple):
+        return value
+    wrong = Wrong("is not a stretch of a day", 'write it as "HH:MM-HH:MM", such as "00:00-10:00"')
+    if not isinstance(value, str) or value.count("-") != 1:
+        raise wrong
+    try:
+        opens, closes = (_parse_time(part.strip()) for part in value.split("-"))
+    except Wrong:
+        raise wrong from None
+    if opens >= closes:
+        raise Wrong("ends before it begins", "name a stretch within one day")
+    return opens, closes
 
 
 def _parse_objective(value: object) -> Fraction:
@@ -381,6 +397,14 @@ TimeOfDay = Annotated[
         lambda value: f"{value:%H:%M}",
     ),
 ]
+Hours = Annotated[
+    tuple[time, time],
+    *_value(
+        _parse_hours,
+        {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9] ?- ?[0-2][0-9]:[0-5][0-9]$"},
+        lambda value: f"{value[0]:%H:%M}-{value[1]:%H:%M}",
+    ),
+]
 Objective = Annotated[
     Fraction,
     *_value(
@@ -523,6 +547,38 @@ class SloSection(CadenceOptions):
     """Working days after which a month is sealed."""
     bank_holidays: BankHolidaysSection = BankHolidaysSection()
     """Corrections to the built-in list of UK bank holidays."""
+
+
+class ChangeWindowsSection(Section):
+    """When MaPS recommends changes; outside there is a warning."""
+
+    reading: Reading = Reading.NTH_TUESDAY
+    """What Tuesday of the first and third weeks means: nth_tuesday, week_containing_first, \
+first_full_week or iso_majority."""
+    time: Hours = (time(0), time(10))
+    """From when to when on such a day, UK time."""
+    dates: tuple[Day, ...] = ()
+    """UK dates that are the only change windows, whatever the reading (default: by the reading)."""
+
+
+class FreezeSection(Section):
+    """A stretch of each year in which downtime is refused unless overridden with a reason."""
+
+    first: YearEnd = Field(alias="from")
+    """Its first UK day, MM-DD."""
+    last: YearEnd = Field(alias="to")
+    """Its last UK day, MM-DD; before the first: of the next year."""
+
+
+class PlanningSection(Section):
+    """When changes are welcome and when they are not."""
+
+    change_windows: ChangeWindowsSection = ChangeWindowsSection()
+    """When MaPS recommends changes."""
+    freeze: tuple[FreezeSection, ...] = (
+        FreezeSection.model_validate({"from": "12-24", "to": "01-02"}),
+    )
+    """Stretches of each year without changes."""
 
 
 class DefaultsSection(CadenceOptions):
@@ -753,6 +809,8 @@ class Document(Section):
     """Who is told, and when."""
     probing: ProbingSection = ProbingSection()
     """Limits on probing as a whole."""
+    planning: PlanningSection = PlanningSection()
+    """When changes are welcome and when they are not."""
     witness: tuple[WitnessSection, ...] = ()
     """Hosts trusted to be up."""
 

@@ -17,6 +17,7 @@ from monitor.core.holdername import Register
 from monitor.core.interval import FOREVER, Interval, IntervalSet
 from monitor.core.month import show_instant
 from monitor.core.notice import enough
+from monitor.core.planning import ChangeClass
 from monitor.core.rules import LateRecords, Rules
 
 
@@ -39,7 +40,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a declaration. Without `notified_at` it is a draft and has no effect."""
+    """One version of a declaration. Without `notified_at` it is a draft and has no effect.
+
+    `technical_change` is MaPS' reference of the change that needs the downtime (CoCo 2.2.2).
+    `freeze_override` is why the window may lie in a freeze.
+    """
 
     recorded_at: datetime
     notified_at: datetime | None
@@ -49,6 +54,9 @@ class Version:
     ticket: str | None
     reason: str
     author: str
+    technical_change: str | None = None
+    change_class: ChangeClass | None = None
+    freeze_override: str | None = None
 
     def effective_at(self, rules: Rules) -> datetime | None:
         """When it takes effect: the later of recorded and notified (accounting 4.1)."""
@@ -296,6 +304,9 @@ def declare(fact: Fact) -> Declaration:
         ticket=body.optional_text("ticket"),
         reason=body.text("reason", ""),
         author=body.text("author", ""),
+        technical_change=body.optional_text("technical_change"),
+        change_class=_change_class(body),
+        freeze_override=body.optional_text("freeze_override"),
     )
     return Declaration(body.text("id"), (version,))
 
@@ -323,6 +334,13 @@ def amend(declaration: Declaration, fact: Fact) -> Declaration:
         ticket=body.optional_text("ticket") if body.names("ticket") else last.ticket,
         reason=body.text("reason", last.reason),
         author=body.text("author", ""),
+        technical_change=body.optional_text("technical_change")
+        if body.names("technical_change")
+        else last.technical_change,
+        change_class=_change_class(body) if body.names("change_class") else last.change_class,
+        freeze_override=body.optional_text("freeze_override")
+        if body.names("freeze_override")
+        else last.freeze_override,
     )
     return declaration.amended(version)
 
@@ -344,6 +362,12 @@ def complete(declaration: Declaration, fact: Fact) -> Declaration:
         body.text("author", ""),
     )
     return replace(declaration, completion=completion)
+
+
+def _change_class(body: Body) -> ChangeClass | None:
+    if body.optional_text("change_class") is None:
+        return None
+    return body.choice("change_class", ChangeClass)
 
 
 def _guids(names: frozenset[str] | None) -> frozenset[str] | None:
