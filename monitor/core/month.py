@@ -28,6 +28,7 @@ def civil(instant: datetime, zone: ZoneInfo) -> datetime:
 class Month:
     """A calendar month of a zone.
 
+    >>> from datetime import timedelta
     >>> london = ZoneInfo("Europe/London")
     >>> [Month(2026, m, london).interval.duration // timedelta(hours=1) for m in (3, 4, 10)]
     [743, 720, 745]
