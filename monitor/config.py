@@ -317,6 +317,7 @@ class _Assembly:
 
     def _endpoint(self, given: schema.EndpointSection) -> Endpoint:
         times = resolve(self.draft, given)
+        hypercare: schema.HypercareSection = self.draft.sections["hypercare"]
         return Endpoint(
             id=given.id,
             service=given.service,
@@ -336,6 +337,9 @@ class _Assembly:
             connected_from=given.connected_from,
             disconnected_on=given.disconnected_on,
             trust=None if given.trust is None else self._trust(given.trust),
+            hypercare=timedelta(days=hypercare.days),
+            hypercare_interval=hypercare.interval,
+            security_every=None if given.security_probes is None else given.security_probes.every,
         )
 
     def _http(self, given: schema.HttpSection) -> HttpSettings:

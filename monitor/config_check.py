@@ -210,6 +210,7 @@ def _endpoints(draft: Draft) -> None:
         _endpoint_dates(draft, endpoint, tree)
         _endpoint_identity(draft, endpoint, tree)
         _expectation(draft, endpoint, tree)
+        _security_probes(draft, endpoint, tree)
         if draft.sections["slo"] is not None and draft.sections["defaults"] is not None:
             asked = "impaired_above" in tree.part("expect").parts
             if asked or any(name in tree.parts for name in _TIMES):
@@ -229,6 +230,16 @@ def _endpoint_dates(draft: Draft, endpoint: schema.EndpointSection, tree: Tree) 
     if start is not None and end is not None and end <= start:
         draft.faults.at(
             tree.part("disconnected_on"), f"is not after connected_from {start}", "correct one"
+        )
+
+
+def _security_probes(draft: Draft, endpoint: schema.EndpointSection, tree: Tree) -> None:
+    asked = endpoint.security_probes
+    if asked is not None and asked.every < timedelta(hours=1):
+        draft.faults.at(
+            tree.part("security_probes", "every"),
+            "is more often than once an hour",
+            "write 1h or longer, such as 1d",
         )
 
 

@@ -77,6 +77,7 @@ def read(path: Path, reader: Reader, faults: Faults) -> Draft:
         "alerts",
         "planning",
         "probing",
+        "hypercare",
     ):
         draft.sections[name] = _section(root, name, faults)
     sources = [root, *_included(draft, path, reader)]

@@ -634,6 +634,13 @@ class ExpectSection(Section):
     """View only: asset id of an agreed test asset (default: a fresh random one)."""
 
 
+class SecurityProbesSection(Section):
+    """Requests that an endpoint must refuse; they never count for availability."""
+
+    every: Duration = timedelta(days=1)
+    """Time between them, at least 1h."""
+
+
 class EndpointSection(CadenceOptions):
     """One registered endpoint."""
 
@@ -663,6 +670,8 @@ class EndpointSection(CadenceOptions):
     """A slower answer is impaired."""
     trust: Text | None = None
     """Instead of the identity's trust: system, pack or a PEM file."""
+    security_probes: SecurityProbesSection | None = None
+    """Ask now and then what must be refused: no client certificate, TLS 1.1 (default: never)."""
 
     @property
     def presents(self) -> str:
@@ -762,6 +771,15 @@ class AlertsSection(Section):
     """How long before a declared window to announce it."""
 
 
+class HypercareSection(Section):
+    """The first days after connection, in which PDP watches an endpoint's stability."""
+
+    days: Count = 14
+    """Days from the connection date that are hypercare; 0: none."""
+    interval: Duration | None = None
+    """Time between probes meanwhile, if shorter than the endpoint's own (default: its own)."""
+
+
 class ProbingSection(Section):
     """Limits on probing as a whole."""
 
@@ -811,6 +829,8 @@ class Document(Section):
     """Limits on probing as a whole."""
     planning: PlanningSection = PlanningSection()
     """When changes are welcome and when they are not."""
+    hypercare: HypercareSection = HypercareSection()
+    """The first days after connection."""
     witness: tuple[WitnessSection, ...] = ()
     """Hosts trusted to be up."""
 

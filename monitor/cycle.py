@@ -22,6 +22,7 @@ from monitor.core.attribution import Comparison
 from monitor.core.book import Book
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
+from monitor.core.lifecycle import not_ready
 from monitor.core.month import Month, show_instant
 from monitor.core.outage import Class
 from monitor.core.verdict import Evidence, Observation, Reason, Result, Verdict, judge
@@ -392,6 +393,7 @@ class Cycle:
                 )
             )
         found.extend(_spending(book, now))
+        found.extend(not_ready(book, now))
         return found
 
 

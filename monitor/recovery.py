@@ -52,8 +52,15 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def configuration_fact(settings: Settings, now: datetime) -> Fact:
-    """The fact that this configuration is in force from now on."""
-    body = {"digest": settings.digest, "accounting": accounting_document(settings)}
+    """The fact that this configuration is in force from now on.
+
+    Beside what the accounting depends on stand the URLs, whose changes must be explained.
+    """
+    body = {
+        "digest": settings.digest,
+        "accounting": accounting_document(settings),
+        "urls": {endpoint.id: endpoint.url for endpoint in settings.endpoints},
+    }
     return Fact(now, "configuration", body)
 
 

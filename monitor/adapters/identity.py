@@ -125,7 +125,17 @@ def certificate_facts(certificate: x509.Certificate) -> CertificateFacts:
         not_after=certificate.not_valid_after_utc,
         names=_alternative_names(certificate),
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        key_sha256=_key_digest(certificate),
     )
+
+
+def _key_digest(certificate: x509.Certificate) -> str:
+    """SHA-256 (hex) of the public key; empty for a kind of key that cannot be read here."""
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm:
+        return ""
+    return hashlib.sha256(_public(key)).hexdigest()
 
 
 def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:

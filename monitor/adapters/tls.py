@@ -154,10 +154,12 @@ def _decode(chain: Sequence[bytes]) -> Iterator[CertificateFacts]:
 # --- Contexts ----------------------------------------------------------------------------------
 
 
-def build_context(identity: Identity, trust: str | None = None) -> ssl.SSLContext:
+def build_context(
+    identity: Identity, trust: str | None = None, *, present: bool = True
+) -> ssl.SSLContext:
     """A client context that presents the identity and verifies servers against `trust`.
 
-    `trust` is `system`, `pack` or the path of a PEM bundle; None takes the identity's own. It reads
+    Without `present` it shows no certificate. `trust` is `system`, `pack` or the path of a PEM bundle; None takes the identity's own. It reads
     files and takes tens of milliseconds: call it in a thread. Raises IdentityError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -168,7 +170,8 @@ def build_context(identity: Identity, trust: str | None = None) -> ssl.SSLContex
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.verify_flags = _verify_flags(identity.spec)
     context.sslobject_class = Recorder
-    _present(context, identity)
+    if present:
+        _present(context, identity)
     _trust(context, identity, trust or identity.spec.trust)
     return context
 

@@ -8,6 +8,10 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 
+HYPERCARE = timedelta(days=14)
+"""After connection PDP watches an endpoint's stability for two weeks (seed-003)."""
+
+
 class Service(StrEnum):
     """The three kinds of endpoint that a connected organisation registers (seed-004)."""
 
@@ -61,7 +65,9 @@ class Endpoint:
     """One registered endpoint. `id` is stable for ever; the URL may change under it.
 
     `trust` is `system`, `pack`, or the path of a PEM bundle against which the server is verified;
-    None leaves it to the identity.
+    None leaves it to the identity. For `hypercare` after its connection it is probed every
+    `hypercare_interval` (None: as ever). `security_every` is how often it is asked what it must
+    refuse; None: never.
     """
 
     id: str
@@ -75,6 +81,9 @@ class Endpoint:
     connected_from: date | None = None
     disconnected_on: date | None = None
     trust: str | None = None
+    hypercare: timedelta = HYPERCARE
+    hypercare_interval: timedelta | None = None
+    security_every: timedelta | None = None
 
     @property
     def host(self) -> str:

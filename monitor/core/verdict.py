@@ -82,7 +82,10 @@ class Phases:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """What a certificate says of itself. `sha256` is the fingerprint in lower-case hex."""
+    """What a certificate says of itself. `sha256` is the fingerprint in lower-case hex.
+
+    `key_sha256` is that of its public key (SubjectPublicKeyInfo); empty if it is not known.
+    """
 
     subject: str
     issuer: str
@@ -91,6 +94,7 @@ class CertificateFacts:
     not_after: datetime
     names: tuple[str, ...]
     sha256: str
+    key_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

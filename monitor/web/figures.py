@@ -75,6 +75,8 @@ class Row:
     time: tuple[tuple[tuple[str, str], int], ...]
     months: tuple[Figures | None, ...]
     burning: tuple[str, ...]
+    lifecycle: str
+    findings: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from monitor.core.book import Book
 from monitor.core.endpoint import Endpoint
 from monitor.core.incident import IncidentState
+from monitor.core.lifecycle import lifecycle
+from monitor.core.security import shown
 from monitor.core.slo import Verdict
 from monitor.core.verdict import CertificateFacts
 from monitor.errors import StoreError
@@ -54,6 +56,20 @@ STATE = Family(
     ("endpoint", "service", "environment", "state"),
     "1 for the state an endpoint is in: up, impaired, down or unknown; failures that wait for"
     " confirmation are unknown.",
+)
+LIFECYCLE = Family(
+    "monitor_endpoint_lifecycle",
+    "gauge",
+    ("endpoint", "lifecycle"),
+    "1 for where an endpoint stands: test, ready, live_pending, hypercare, live or disconnected;"
+    " the others are absent.",
+)
+FINDING = Family(
+    "monitor_security_finding",
+    "gauge",
+    ("endpoint", "check"),
+    "1 while a finding stands, 0 if a check found nothing: url_change, certificate_change,"
+    " client_certificate, tls_1_1, tls_fallback; absent where none was made or could tell.",
 )
 TIME = Family(
     "monitor_time_seconds_total",
@@ -159,6 +175,8 @@ DEAD = Family(
 )
 FIGURES = (
     STATE,
+    LIFECYCLE,
+    FINDING,
     TIME,
     OBJECTIVE,
     AVAILABILITY,
@@ -252,6 +270,18 @@ def _row_samples(rows: Sequence[Row]) -> Iterator[Samples]:
             f'monitor_endpoint_state{{{row.labels},state="{state}"}} {int(state == row.state)}\n'
             for row in rows
             for state in SHOWN
+        ),
+    )
+    yield (
+        LIFECYCLE,
+        (f'{LIFECYCLE.name}{{{row.endpoint},lifecycle="{row.lifecycle}"}} 1\n' for row in rows),
+    )
+    yield (
+        FINDING,
+        (
+            f'{FINDING.name}{{{row.endpoint},check="{check}"}} {value}\n'
+            for row in rows
+            for check, value in row.findings
         ),
     )
     yield (
@@ -476,6 +506,7 @@ class Metrics:
         name = label("endpoint", endpoint.id)
         series = book.endpoint_series(endpoint.id)
         service, environment = endpoint.service.value, endpoint.environment.value
+        stands = lifecycle(endpoint, now, book.register)
         return Row(
             endpoint=name,
             labels=f'{name},service="{service}",environment="{environment}"',
@@ -483,6 +514,8 @@ class Metrics:
             time=self._time.counted(book, endpoint, now, limit),
             months=self._months.of(book, endpoint.id, now) if endpoint.live else (),
             burning=burning(book, series, now) if endpoint.live else (),
+            lifecycle=stands.value,
+            findings=tuple(shown(book.security, endpoint.id, live=stands.connected)),
         )
 
     def _expiry(self) -> list[tuple[str, str, datetime]]:
