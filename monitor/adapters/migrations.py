@@ -6,7 +6,11 @@ applied are one transaction (`sqlite_utils.Migrations`).
 
 from __future__ import annotations
 
+import json
+
 from sqlite_utils import Database, Migrations
+
+from monitor.adapters import chain
 
 migrations = Migrations("monitor")
 
@@ -137,3 +141,36 @@ def outbox(db: Database) -> None:
             f"CREATE INDEX deliveries_{state} ON deliveries (receiver, event)"
             f" WHERE state = '{state}'"
         )
+
+
+@migrations(name="0006_chain")
+def chained(db: Database) -> None:
+    """Each fact carries a hash over the one before it and itself; settled hours are chained too.
+
+    SQLite cannot add a column that is never null and computed, so the table is made anew.
+    """
+    db.execute("ALTER TABLE facts RENAME TO facts_before")
+    db.execute(
+        """
+        CREATE TABLE facts (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            at INTEGER NOT NULL,
+            type TEXT NOT NULL,
+            body TEXT NOT NULL,
+            hash TEXT NOT NULL CHECK (length(hash) = 64)
+        ) STRICT
+        """
+    )
+    told = db.execute("SELECT at, type, body FROM facts_before ORDER BY seq")
+    for at, kind, body in told.fetchall():
+        chain.append(db.conn, at, kind, json.loads(body))
+    db.execute("DROP TABLE facts_before")
+    for operation in ("UPDATE", "DELETE"):
+        db.execute(
+            f"CREATE TRIGGER facts_no_{operation.lower()} BEFORE {operation} ON facts"
+            " BEGIN SELECT RAISE(ABORT, 'facts are appended, never changed'); END"
+        )
+    gone = db.execute("SELECT key, id, pruned FROM endpoints WHERE pruned IS NOT NULL")
+    for key, name, before in gone.fetchall():
+        chain.pruned(db.conn, key, name, before)
+    chain.Blocks().everything(db.conn)

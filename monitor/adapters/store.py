@@ -23,10 +23,12 @@ from typing import Any, Self, TypeVar
 
 from sqlite_utils import Database
 
+from monitor.adapters import chain
 from monitor.adapters.migrations import APPLICATION_ID, migrations
 from monitor.adapters.writer import OnWrite, Writer, store_error
 from monitor.core.alert import Event
 from monitor.core.fact import Fact
+from monitor.core.ledger import GENESIS, UPKEEP, canonical
 from monitor.core.verdict import Observation, Reason, Result
 from monitor.errors import StoreError
 from monitor.ports import Change, Delivery, OutageRow, Sample, SpanRow
@@ -108,13 +110,6 @@ def from_us(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
-def canonical(value: Mapping[str, Any]) -> str:
-    """JSON in which equal values are equal text: sorted keys, no spaces, UTF-8, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
 class SqliteStore:
     """One SQLite file. Written by one process (`lock.StoreLock`), read by any.
 
@@ -137,6 +132,7 @@ class SqliteStore:
         self._on_write = on_write
         self._writer: Writer | None = None
         self._keys: dict[str, int] = {}
+        self._blocks = chain.Blocks()
         self._idle: list[sqlite3.Connection] = []
         self._gate = threading.Lock()
         self._closed = False
@@ -187,9 +183,7 @@ class SqliteStore:
             connection = self._connect_writer(migrate=migrate)
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
-        self._writer = Writer(
-            connection, self.path, undone=self._keys.clear, on_write=self._on_write
-        )
+        self._writer = Writer(connection, self.path, undone=self._forget, on_write=self._on_write)
 
     def _connect_writer(self, *, migrate: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -214,6 +208,11 @@ class SqliteStore:
             connection.close()
             raise
         return connection
+
+    def _forget(self) -> None:
+        """What was remembered of the database is void: something was rolled back."""
+        self._keys.clear()
+        self._blocks.forget()
 
     def _inspect(self) -> None:
         if not self.path.exists():
@@ -307,11 +306,9 @@ class SqliteStore:
         if change.samples:
             rows = [self._sample_row(connection, sample) for sample in change.samples]
             connection.executemany(_INSERT_OBSERVATION, rows)
+            self._blocks.stored(connection, rows)
         for fact in change.facts:
-            connection.execute(
-                "INSERT INTO facts (at, type, body) VALUES (?, ?, ?)",
-                (to_us(fact.at), fact.type, canonical(fact.body)),
-            )
+            chain.append(connection, to_us(fact.at), fact.type, fact.body)
         for span in change.spans:
             self._put_span(connection, span)
         for outage in change.outages:
@@ -397,17 +394,37 @@ class SqliteStore:
     # Reading
 
     def facts(self, after: int = 0) -> Iterator[tuple[int, Fact]]:
-        """Facts with their sequence numbers, those above `after`, in order."""
+        """Facts with their sequence numbers, those above `after`, in order.
+
+        Those that the ledger writes about itself (`core.ledger.UPKEEP`) decide nothing and are
+        left out, so numbers are missing; `frozen` and `chain.links` show them too.
+        """
         while True:
             page = self._rows(
-                "SELECT seq, at, type, body FROM facts WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after, _PAGE),
+                "SELECT seq, at, type, body FROM facts WHERE seq > ? AND type NOT IN (?, ?)"
+                " ORDER BY seq LIMIT ?",
+                (after, *UPKEEP, _PAGE),
             )
             for seq, at, kind, body in page:
                 yield seq, Fact(from_us(at), kind, json.loads(body))
             if len(page) < _PAGE:
                 return
             after = page[-1][0]
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last fact of the chain; 0 and zeros if there is none."""
+        found = self._rows("SELECT seq, hash FROM facts ORDER BY seq DESC LIMIT 1")
+        return (found[0][0], found[0][1]) if found else (0, GENESIS)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[sqlite3.Connection]:
+        """A read-only connection that sees the store as it is now, whatever is written meanwhile."""
+        with self._reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
 
     def observations(self, endpoint: str, start: datetime, end: datetime) -> list[Sample]:
         """Observations of an endpoint in [start, end), in order of time."""
@@ -776,10 +793,13 @@ def _clear_derived(connection: sqlite3.Connection) -> None:
 
 
 def _delete_before(connection: sqlite3.Connection, key: int, horizon: int, chunk: int) -> int:
-    connection.execute(
-        "UPDATE endpoints SET pruned = max(?1, coalesce(pruned, ?1)) WHERE key = ?2",
+    moved = connection.execute(
+        "UPDATE endpoints SET pruned = ?1 WHERE key = ?2 AND coalesce(pruned < ?1, TRUE)"
+        " RETURNING id",
         (horizon, key),
-    )
+    ).fetchall()
+    for (name,) in moved:
+        chain.pruned(connection, key, name, horizon)
     return connection.execute(
         "DELETE FROM observations WHERE endpoint = ?1 AND t < coalesce((SELECT t FROM observations"
         " WHERE endpoint = ?1 AND t < ?2 ORDER BY t LIMIT 1 OFFSET ?3), ?2)",

@@ -19,6 +19,7 @@ STEPS = [
     "0003_facts",
     "0004_derived",
     "0005_outbox",
+    "0006_chain",
 ]
 
 
@@ -70,16 +71,17 @@ def test_file_says_what_it_is(raw: sqlite3.Connection, path: Path) -> None:
     [
         "UPDATE facts SET type = 'other'",
         "DELETE FROM facts",
-        "REPLACE INTO facts VALUES (1, 0, 'other', '{}')",
+        "REPLACE INTO facts VALUES (1, 0, 'other', '{}', hex(zeroblob(32)))",
     ],
 )
 def test_facts_cannot_be_changed(raw: sqlite3.Connection, statement: str) -> None:
     """The database itself refuses to change or delete a fact."""
     raw.execute("PRAGMA recursive_triggers = ON")
-    raw.execute("INSERT INTO facts (at, type, body) VALUES (0, 'declaration', '{}')")
+    raw.execute("INSERT INTO facts VALUES (1, 0, 'declaration', '{}', hex(zeroblob(32)))")
     with pytest.raises(sqlite3.IntegrityError, match="appended, never changed"):
         raw.execute(statement)
-    assert raw.execute("SELECT * FROM facts").fetchall() == [(1, 0, "declaration", "{}")]
+    kept = raw.execute("SELECT seq, at, type, body FROM facts").fetchall()
+    assert kept == [(1, 0, "declaration", "{}")]
 
 
 def test_older_store_is_refused_until_migrated(path: Path) -> None:
@@ -88,7 +90,7 @@ def test_older_store_is_refused_until_migrated(path: Path) -> None:
     for read_only in (False, True):
         with pytest.raises(StoreError, match=r"lacks 0005_outbox.*store migrate"):
             SqliteStore.open(path, read_only=read_only)
-    assert SqliteStore.migrate(path) == ["0005_outbox"]
+    assert SqliteStore.migrate(path) == ["0005_outbox", "0006_chain"]
     assert SqliteStore.migrate(path) == []
     with SqliteStore.open(path) as store:
         assert store.check() == []

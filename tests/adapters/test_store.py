@@ -572,7 +572,7 @@ async def test_moved_file_is_unwritable_until_it_is_back(sqlite: SqliteStore, pa
 def damage(path: Path) -> None:
     """Overwrite the file's middle."""
     content = bytearray(path.read_bytes())
-    content[4096 * 8 : 4096 * 60] = b"\xff" * (4096 * 52)
+    content[4096 * 20 : 4096 * 60] = b"\xff" * (4096 * 40)
     path.write_bytes(content)
 
 
@@ -783,7 +783,7 @@ async def test_counts_and_size(sqlite: SqliteStore) -> None:
         ),
         (["UPDATE spans SET state = 99"], "spans of an unknown state: a at"),
         (["UPDATE observations SET verdict = 9999 WHERE t % 7 = 0"], "unknown verdict: a at"),
-        (["INSERT INTO facts VALUES (9, 0, 'x', '{')"], "facts that are not JSON: 9"),
+        (["INSERT INTO facts VALUES (9, 0, 'x', '{', hex(zeroblob(32)))"], "facts that are not JSON: 9"),
         (["UPDATE events SET body = 'no'"], "events that are not JSON: 1"),
         (["UPDATE deliveries SET event = 77"], "deliveries: row 1 refers to nothing in events"),
     ],

@@ -1,5 +1,6 @@
 """What was acknowledged is there after a kill at any moment, and the file is sound."""
 
+import json
 import os
 import random
 import select
@@ -10,7 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.adapters.chain import digests, fact_document, links
 from monitor.adapters.store import SqliteStore
+from monitor.core.ledger import Chain
 
 ROOT = Path(__file__).parents[2]
 KILLS = 25
@@ -103,7 +106,13 @@ def stored(path: Path) -> set[int]:
         assert {sample.duration_us for sample in store.iter_observations()} == facts
         assert sum((s.end - s.start).total_seconds() for s in store.spans()) == len(facts)
         counts = store.counts()
-        assert counts["facts"] == counts["events"] == counts["deliveries"] == len(facts)
+        assert counts["events"] == counts["deliveries"] == len(facts)
+        with store.frozen() as connection:
+            chain = Chain()
+            for seq, at, kind, body, hashed in links(connection):
+                chain.take(seq, fact_document(at, kind, json.loads(body)), hashed)
+            chain.compare(digests(connection, chain.pruned))
+        assert chain.findings == []
     return facts
 
 
