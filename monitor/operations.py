@@ -17,10 +17,12 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from monitor import declare, snapshot
+from monitor import declare, findings, paperwork, snapshot
+from monitor.core import returns
 from monitor.core.alert import Event
 from monitor.core.book import Book
 from monitor.core.downtime import Declaration, Series
+from monitor.core.endpoint import Service
 from monitor.core.fact import Fact
 from monitor.core.incident import IncidentState, Record
 from monitor.core.interval import BEGINNING, Interval
@@ -442,6 +444,37 @@ async def _downtime(call: Call) -> Document:
     return _advised(call.book, known, Budgets(call.book, call.now), call.now)
 
 
+@_operation(
+    "downtime.pack",
+    "what to submit to MaPS about a declaration: form, GUIDs, comments due",
+    id=NEEDED,
+    expected_resolution=TEXT,
+)
+async def _downtime_pack(call: Call) -> Document:
+    known = declare.known_declaration(call.book, call.given.needed("id"))
+    return paperwork.downtime_pack(call.book, known, *_pack_arguments(call))
+
+
+def _pack_arguments(call: Call) -> tuple[str, datetime, datetime | None]:
+    name = call.desk.settings().organisation.name
+    return name, call.now, call.given.instant("expected_resolution")
+
+
+# -- endpoints --------------------------------------------------------------------------------------
+
+
+@_operation(
+    "endpoint.acknowledge_change",
+    "explain a change of an endpoint that was found, by its technical-change reference",
+    write=True,
+    id=NEEDED,
+    reference=NEEDED,
+)
+async def _acknowledge_change(call: Call) -> Document:
+    fact = await _record(call, findings.acknowledged)
+    return {"ok": True, "at": show_instant(fact.at), **fact.body}
+
+
 # -- outages ---------------------------------------------------------------------------------------
 
 
@@ -561,6 +594,17 @@ async def _show_incident(call: Call) -> Document:
     return _incident(call, declare.known_record(call.book, call.given.needed("id")))
 
 
+@_operation(
+    "incident.pack",
+    "what to submit to MaPS about an incident: form, GUIDs, comments due, timeline",
+    id=NEEDED,
+    expected_resolution=TEXT,
+)
+async def _incident_pack(call: Call) -> Document:
+    known = declare.known_record(call.book, call.given.needed("id"))
+    return paperwork.incident_pack(call.book, known, *_pack_arguments(call))
+
+
 async def _stepped(call: Call, build: _Build) -> Document:
     fact = await _record(call, build)
     return {"ok": True, **_incident(call, call.book.record(fact.body["id"]))}
@@ -605,6 +649,30 @@ async def _attest(call: Call) -> Document:
 @_operation("incident.close", "close it, once nothing is missing", write=True, id=NEEDED)
 async def _close(call: Call) -> Document:
     return await _stepped(call, declare.closed)
+
+
+# -- returns ---------------------------------------------------------------------------------------
+
+
+@_operation(
+    "returns",
+    "a month's returns of unavailability: bodies for the reporting API, find and view apart",
+    month=NEEDED,
+    late=FLAG,
+)
+async def _returns(call: Call) -> Document:
+    book, now = call.book, call.now
+    month = Month.parse(call.given.needed("month"), book.rules.zone)
+    returns.check_month(book, month, now)
+    given: dict[Service, dict[str, list[returns.Row]]] = {}
+    for service in returns.SERVICES:
+        guids = returns.active(book, service, month)
+        given[service] = {guid: [] for guid in guids}
+        for guid in guids:
+            given[service][guid] = returns.rows(book, guid, service, month, now)
+            await asyncio.sleep(0)
+    late = bool(call.arguments.get("late"))
+    return paperwork.returns_document(book, month, given, late=late)
 
 
 # -- alerts ----------------------------------------------------------------------------------------

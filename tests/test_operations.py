@@ -86,9 +86,12 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "slo",
         "downtime.list",
         "downtime.show",
+        "downtime.pack",
         "outage.list",
         "incident.list",
         "incident.show",
+        "incident.pack",
+        "returns",
         "alerts.dead",
         "endpoint.observations",
     }

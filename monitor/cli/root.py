@@ -11,8 +11,11 @@ from monitor import __version__
 from monitor.cli.check import check, config, identity
 from monitor.cli.common import Program
 from monitor.cli.downtime import downtime
+from monitor.cli.endpoint import endpoint
+from monitor.cli.holdername import holdername
 from monitor.cli.incident import incident, outage
 from monitor.cli.look import alerts, slo, status
+from monitor.cli.packs import returns
 from monitor.cli.probe import probe
 from monitor.cli.replay import replay
 from monitor.cli.service import run, sandbox
@@ -41,7 +44,10 @@ for command in (
     downtime,
     outage,
     incident,
+    endpoint,
+    holdername,
     slo,
+    returns,
     replay,
     ledger,
     store,
