@@ -84,8 +84,15 @@ _STATES = {code: state for state, code in STATE_CODES.items()}
 _SLICE_US = 300 * 1_000_000
 _PAGE = 1000
 
-_INSERT_OBSERVATION = (
-    "INSERT INTO observations VALUES (?, ?, ?, ?, ?) ON CONFLICT (endpoint, t) DO NOTHING"
+_INSERT_OBSERVATIONS = (
+    "INSERT INTO observations SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+    " json_extract(value, '$[2]'), json_extract(value, '$[3]'), json_extract(value, '$[4]')"
+    " FROM json_each(?) WHERE true ON CONFLICT (endpoint, t) DO NOTHING"
+)
+_PUT_SPANS = (
+    "INSERT INTO spans SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
+    " json_extract(value, '$[2]'), json_extract(value, '$[3]') FROM json_each(?) WHERE true"
+    ' ON CONFLICT (endpoint, start) DO UPDATE SET "end" = excluded."end"'
 )
 _SELECT_SAMPLE = "SELECT e.id, o.t, o.verdict, o.duration_us, o.status FROM observations o"
 _SELECT_DELIVERY = (
@@ -132,6 +139,7 @@ class SqliteStore:
         self._on_write = on_write
         self._writer: Writer | None = None
         self._keys: dict[str, int] = {}
+        self._last_spans: dict[int, tuple[int, int, int]] = {}
         self._blocks = chain.Blocks()
         self._idle: list[sqlite3.Connection] = []
         self._gate = threading.Lock()
@@ -212,6 +220,7 @@ class SqliteStore:
     def _forget(self) -> None:
         """What was remembered of the database is void: something was rolled back."""
         self._keys.clear()
+        self._last_spans.clear()
         self._blocks.forget()
 
     def _inspect(self) -> None:
@@ -305,12 +314,11 @@ class SqliteStore:
     def _apply(self, connection: sqlite3.Connection, change: Change) -> None:
         if change.samples:
             rows = [self._sample_row(connection, sample) for sample in change.samples]
-            connection.executemany(_INSERT_OBSERVATION, rows)
+            connection.execute(_INSERT_OBSERVATIONS, (json.dumps(rows),))
             self._blocks.stored(connection, rows)
         for fact in change.facts:
             chain.append(connection, to_us(fact.at), fact.type, fact.body)
-        for span in change.spans:
-            self._put_span(connection, span)
+        self._put_spans(connection, change.spans)
         for outage in change.outages:
             self._put_outage(connection, outage)
         for event in change.events:
@@ -337,26 +345,44 @@ class SqliteStore:
             key = self._keys[endpoint] = int(found.fetchall()[0][0])
         return key
 
-    def _put_span(self, connection: sqlite3.Connection, span: SpanRow) -> None:
-        """Add the span, or lengthen the endpoint's last one if that goes on in the same state."""
-        key, start, end = self._key(connection, span.endpoint), to_us(span.start), to_us(span.end)
-        state = STATE_CODES[span.state]
-        last = connection.execute(
-            'SELECT start, "end", state FROM spans WHERE endpoint = ? ORDER BY start DESC LIMIT 1',
-            (key,),
-        ).fetchall()
-        if last and last[0][1] > start:
-            raise ValueError(
-                f"span of {span.endpoint} from {span.start.isoformat()} overlaps the one before,"
-                f" which ends {from_us(last[0][1]).isoformat()}"
+    def _put_spans(self, connection: sqlite3.Connection, spans: Iterable[SpanRow]) -> None:
+        """Add spans, or lengthen an endpoint's last one where one goes on in the same state.
+
+        All in one statement: at each step SQLite lets go of the interpreter, and a busy event loop
+        is slow to give it back.
+        """
+        rows: dict[tuple[int, int], Row] = {}
+        for span in spans:
+            key, start, end = (
+                self._key(connection, span.endpoint),
+                to_us(span.start),
+                to_us(span.end),
             )
-        if last and last[0][1:] == (start, state):
-            connection.execute(
-                'UPDATE spans SET "end" = ? WHERE endpoint = ? AND start = ?',
-                (end, key, last[0][0]),
-            )
-        else:
-            connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?)", (key, start, end, state))
+            state = STATE_CODES[span.state]
+            last = self._last_span(connection, key)
+            if last is not None and last[1] > start:
+                raise ValueError(
+                    f"span of {span.endpoint} from {span.start.isoformat()} overlaps the one before,"
+                    f" which ends {from_us(last[1]).isoformat()}"
+                )
+            if last is not None and last[1:] == (start, state):
+                start = last[0]
+            self._last_spans[key] = (start, end, state)
+            rows[key, start] = (key, start, end, state)
+        if rows:
+            connection.execute(_PUT_SPANS, (json.dumps(list(rows.values())),))
+
+    def _last_span(self, connection: sqlite3.Connection, key: int) -> tuple[int, int, int] | None:
+        """Start, end and state of an endpoint's last span, remembered once it was read."""
+        known = self._last_spans.get(key)
+        if known is None:
+            found = connection.execute(
+                'SELECT start, "end", state FROM spans WHERE endpoint = ?'
+                " ORDER BY start DESC LIMIT 1",
+                (key,),
+            ).fetchall()
+            known = found[0] if found else None
+        return known
 
     def _put_outage(self, connection: sqlite3.Connection, outage: OutageRow) -> None:
         connection.execute(
@@ -383,10 +409,13 @@ class SqliteStore:
             ).fetchall()
         }
         _clear_derived(connection)
+        self._last_spans.clear()
+        kept = []
         for span in sorted(spans, key=lambda span: (span.endpoint, span.start)):
             start = max(span.start, horizons.get(span.endpoint, span.start))
             if start < span.end:
-                self._put_span(connection, SpanRow(span.endpoint, start, span.end, span.state))
+                kept.append(SpanRow(span.endpoint, start, span.end, span.state))
+        self._put_spans(connection, kept)
         for outage in outages:
             if outage.start >= horizons.get(outage.endpoint, outage.start):
                 self._put_outage(connection, outage)
