@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from monitor.adapters.holidays import bank_holidays
 from monitor.adapters.lock import StoreLock
 from monitor.adapters.probe import AiohttpProber, Limits
 from monitor.adapters.schedule import Schedule
+from monitor.adapters.security import SecurityProber
 from monitor.adapters.socket import ControlServer, socket_path
 from monitor.adapters.store import SqliteStore
 from monitor.adapters.tls import Contexts
@@ -36,12 +38,15 @@ from monitor.core.alert import Event, Notice
 from monitor.core.book import Book
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
+from monitor.core.ledger import head_notice
+from monitor.core.lifecycle import paced
 from monitor.core.month import show_instant
 from monitor.core.verdict import CertificateFacts, Evidence, Reason
-from monitor.cycle import Cycle
+from monitor.cycle import SPOOL, Cycle
 from monitor.desk import Desk
 from monitor.dispatch import Dispatcher
 from monitor.errors import ConfigError, Fault, IdentityError, MonitorError, StoreError, StoreLocked
+from monitor.findings import Guard
 from monitor.jobs import expiry_notices, seal_months
 from monitor.operations import perform
 from monitor.pacer import Pacer
@@ -145,7 +150,7 @@ class Daemon:
         self._wall = SystemClock()
         self._trouble = OwnTrouble(clock, telemetry)
         self._stop = asyncio.Event()
-        self._seen: list[tuple[Endpoint, Evidence]] = []
+        self._seen: deque[tuple[Endpoint, Evidence]] = deque(maxlen=SPOOL)
         self._news = asyncio.Event()
         self._heartbeat = self.started_at
         self._servers: dict[str, CertificateFacts] = {}
@@ -154,10 +159,13 @@ class Daemon:
         self._fingerprint = ""
         self._reload = asyncio.Event()
         self._secrets: dict[str, SecretFiles] = {}
+        agent = settings.probing.user_agent or f"pensions-monitor/{__version__}"
+        self._guard = Guard(cycle, clock, SecurityProber(contexts, user_agent=agent))
+        self._paced: tuple[Endpoint, ...] = ()
         self._prober = AiohttpProber(
             contexts,
             clock,
-            user_agent=settings.probing.user_agent or f"pensions-monitor/{__version__}",
+            user_agent=agent,
             # The pacer keeps to the configured limits; these leave room for probes on demand.
             limits=Limits(
                 concurrent=2 * settings.probing.max_concurrent,
@@ -247,7 +255,7 @@ class Daemon:
         control = ControlServer(socket_path(self.settings.store.path), self._control)
         await control.start()
         self._start_jobs()
-        self._pacer.set_endpoints(self.settings.endpoints)
+        self._pace()
         tasks = {
             asyncio.create_task(task.job(), name=task.name): task.name for task in self._tasks()
         }
@@ -283,6 +291,8 @@ class Daemon:
             _Task("reloader", self._watch_files),
             _Task("dispatcher", self._dispatch),
             _Task("dead-man", self._dead_man),
+            _Task("care", lambda: every(10.0, self._care)),
+            _Task("security", lambda: every(60.0, self._check_security)),
             *fed,
         ]
 
@@ -372,7 +382,8 @@ class Daemon:
             await self._take_seen()
 
     async def _take_seen(self) -> None:
-        seen, self._seen = self._seen, []
+        seen = list(self._seen)
+        self._seen.clear()
         await self.cycle.take(seen)
 
     async def _probe_now(self, name: str) -> Evidence:
@@ -388,6 +399,23 @@ class Daemon:
                 self._witnesses[identity] = asking
         self._heartbeat = self._wall.now()
         self.telemetry.heartbeat(self._heartbeat)
+
+    def _pace(self) -> None:
+        """Probe as often as is due now: in hypercare more often."""
+        register = self.cycle.book.register
+        fresh = paced(self.settings.endpoints, self.clock.now(), register)
+        if fresh != self._paced:
+            self._paced = fresh
+            self._pacer.set_endpoints(fresh)
+
+    async def _care(self) -> None:
+        """Keep the pace that is due; record URLs and server certificates that changed."""
+        self._pace()
+        await self._insist(lambda: self._guard.watch(self._servers))
+
+    async def _check_security(self) -> None:
+        """Ask endpoints what they must refuse, where that is configured."""
+        await self._insist(self._guard.probe_due)
 
     async def _ask_witness(self, identity: str, reason: Reason) -> None:
         """Probe the witness of an identity once, and tell the cycle whether it fails alike."""
@@ -537,7 +565,7 @@ class Daemon:
         self.settings = fresh
         _settle_memory()
         self.cycle.policy = policy_of(fresh)
-        self._pacer.set_endpoints(fresh.endpoints)
+        self._pace()
         self.telemetry.forget(changes.removed)
         if rewired:
             dispatcher.stop()
@@ -567,9 +595,15 @@ class Daemon:
         self._schedule.monthly("month-rollover", self._seal)
         self._schedule.daily("expiry", 4, self._expiry)
         self._schedule.daily("retention", 5, self._retention)
+        self._schedule.daily("ledger-head", 6, self._ledger_head)
         self._schedule.at("seal-at-start", now, self._seal)
         self._schedule.at("expiry-at-start", now + timedelta(minutes=1), self._expiry)
+        self._schedule.at("settle-memory", now + timedelta(minutes=1), self._settle_memory)
         self._schedule.start()
+
+    async def _settle_memory(self) -> None:
+        """Once more when every endpoint has been probed, and has its place in memory."""
+        _settle_memory()
 
     async def _seal(self) -> None:
         await seal_months(self.cycle, self.settings.digest, self.clock.now())
@@ -591,6 +625,12 @@ class Daemon:
         pruned = await self._store.prune_observations(before)
         if pruned:
             log.info("observations_pruned", count=pruned, before=show_instant(before))
+
+    async def _ledger_head(self) -> None:
+        """Send the head of the chain away, so that it is held elsewhere too."""
+        notice = head_notice(*await asyncio.to_thread(self._store.head), self.clock.now())
+        if notice is not None:
+            await self.cycle.notify([notice])
 
     def _warnings(self) -> Sequence[str]:
         found = list(self.settings.warnings)

@@ -230,7 +230,7 @@ async def show_metrics(request: web.Request) -> web.StreamResponse:
     response.content_length = sum(len(piece) for piece in rendered.pieces)
     await response.prepare(request)
     if request.method != hdrs.METH_HEAD:
-        for piece in rendered.pieces:
+        async for piece in unhurried(rendered.pieces):
             await response.write(piece)
     await response.write_eof()
     return response

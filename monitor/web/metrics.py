@@ -464,9 +464,15 @@ class Metrics:
     ) -> Rendered:
         seen = await self._gathering.join(None, self.gather)
         openmetrics = content_type.startswith("application/openmetrics-text")
-        work = partial(self._text, seen, encode, openmetrics=openmetrics)
-        loop = asyncio.get_running_loop()
-        pieces = await loop.run_in_executor(self._thread, lambda: packed(work(), gzip=gzip))
+        # The thread lets go of the rows too: with many endpoints even that takes a while.
+        rows = [seen]
+        del seen
+
+        def work() -> tuple[bytes, ...]:
+            text = self._text(rows.pop(), encode, openmetrics=openmetrics)
+            return packed(text, gzip=gzip)
+
+        pieces = await asyncio.get_running_loop().run_in_executor(self._thread, work)
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"
