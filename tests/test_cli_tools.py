@@ -369,7 +369,13 @@ def test_an_export_is_in_order_of_time(place: Place) -> None:
         "endpoint": "view-main",
         "result": "up",
         "reason": "ok",
+        "duration_us": 1,
+        "status": 200,
     }
+    assert [(line["seq"], len(line["hash"])) for line in lines if "seq" in line] == [
+        (2, 64),
+        (1, 64),
+    ]
     assert path.stat().st_mode & 0o777 == 0o600
     assert place.run("ledger", "export", "-").stdout == path.read_text()
     again = place.run("ledger", "export", str(path))

@@ -17,6 +17,7 @@ import click
 
 from monitor.cli import show
 from monitor.cli.common import Common, Document, common, finish, plain, read_settings
+from monitor.cli.ledger import verify
 from monitor.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ def ledger() -> None:
     """The facts themselves."""
 
 
+ledger.add_command(verify)
+
+
 @ledger.command()
 @click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
 @common(prints=False)
@@ -129,7 +133,7 @@ def export(shared: Common, file: str) -> None:
     """Write all facts to FILE, which must not exist, or to standard output for `-`.
 
     One JSON object a line, observations among the other facts in order of time: what
-    `monitor replay` reads. The daemon may run.
+    `monitor replay` and `monitor ledger verify` read. The daemon may run.
     """
     with _open(shared) as opened:
         total = opened.counts()
@@ -178,13 +182,31 @@ def _write(out: TextIO, lines: Iterable[str], total: int, file: str) -> None:
 
 def _lines(opened: SqliteStore) -> Iterator[str]:
     """Every fact and observation as a line, by `at`; of one instant, facts first as recorded."""
-    from monitor.core.fact import fact_document, observation_document
+    from monitor.adapters.chain import fact_document, links
+    from monitor.adapters.store import from_us
+    from monitor.core.fact import observation_document
 
-    facts = sorted((fact for _, fact in opened.facts()), key=lambda fact: fact.at)
-    told: Iterator[tuple[datetime, Any]] = ((fact.at, fact_document(fact)) for fact in facts)
+    with opened.frozen() as connection:
+        kept = sorted(links(connection), key=lambda row: (row[1], row[0]))
+    told: Iterator[tuple[datetime, Any]] = (
+        (
+            from_us(at),
+            {**fact_document(at, kind, json.loads(body)), "seq": seq, "hash": hashed},
+        )
+        for seq, at, kind, body, hashed in kept
+    )
+    gone = opened.horizons()
     seen: Iterator[tuple[datetime, Any]] = (
-        (sample.observation.at, observation_document(sample.observation))
-        for sample in opened.iter_observations()
+        (
+            one.observation.at,
+            {
+                **observation_document(one.observation),
+                "duration_us": one.duration_us,
+                "status": one.status,
+            },
+        )
+        for one in opened.iter_observations()
+        if one.observation.at >= gone.get(one.observation.endpoint, one.observation.at)
     )
     for _, document in heapq.merge(told, seen, key=lambda item: item[0]):
         yield json.dumps(document, separators=(",", ":")) + "\n"

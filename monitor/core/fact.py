@@ -126,13 +126,16 @@ def read_observation(document: Mapping[str, Any]) -> Observation:
     return Observation(name, parse_instant(document.get("at"), "observation: at"), result, reason)
 
 
+_AROUND = ("at", "type", "seq", "hash")
+
+
 def read_fact(document: Mapping[str, Any]) -> Fact:
-    """One line of a facts file as a Fact. Raises BadFact."""
+    """One line of a facts file as a Fact, its place in the ledger left out. Raises BadFact."""
     kind = document.get("type")
     if not isinstance(kind, str) or not kind:
         raise BadFact("type: is missing; every fact says its type")
     at = parse_instant(document.get("at"), f"{kind}: at")
-    return Fact(at, kind, {k: v for k, v in document.items() if k not in ("at", "type")})
+    return Fact(at, kind, {k: v for k, v in document.items() if k not in _AROUND})
 
 
 def fact_document(fact: Fact) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from monitor.core.alert import Event, Notice
 from monitor.core.fact import BadFact, parse_instant
 from monitor.core.month import show_instant
 
@@ -174,3 +175,13 @@ class Chain:
 
 def _us(text: object) -> int:
     return (parse_instant(text, "ledger") - _EPOCH) // _MICROSECOND
+
+
+def head_notice(seq: int, head: str, now: datetime) -> Notice | None:
+    """The head of the chain, told once a day so that it is held elsewhere; None: no fact yet."""
+    if seq == 0:
+        return None
+    day = now.date().isoformat()
+    advice = f"keep it; later: monitor ledger verify --head {head}"
+    data = {"day": day, "seq": seq, "hash": head, "advice": advice}
+    return Notice(f"ledger.head {day}", Event(now, "ledger.head", "ledger", data))

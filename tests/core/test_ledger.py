@@ -17,6 +17,7 @@ from monitor.core.ledger import (
     Row,
     blocks_body,
     digest,
+    head_notice,
     hour_of,
     link,
     pruned_body,
@@ -216,3 +217,14 @@ def test_upkeep_that_cannot_be_read_is_named(bad: Line) -> None:
 def test_a_finding_without_a_place() -> None:
     """It is its text."""
     assert str(Finding("all is lost")) == "all is lost"
+
+
+def test_the_head_is_told_once_a_day() -> None:
+    """One notice a day, with number and hash; none while there is no fact."""
+    assert head_notice(0, GENESIS, TEN) is None
+    told = [head_notice(7, "a" * 64, TEN + timedelta(hours=hours)) for hours in (0, 3, 24)]
+    assert len({notice.once for notice in told if notice is not None}) == 2
+    assert told[0] is not None
+    event = told[0].event
+    assert (event.type, event.key, event.data["seq"]) == ("ledger.head", "ledger", 7)
+    assert event.data["hash"] == "a" * 64
