@@ -82,7 +82,7 @@ class Guard:
             if endpoint.security_every is not None
         ]
         self._due = {one.id: self._due[one.id] for one in wanted if one.id in self._due}
-        for place, endpoint in enumerate(wanted):
+        for place, endpoint in enumerate(wanted, 1):
             assert endpoint.security_every is not None
             now = self._clock.monotonic()
             share = (place * GOLDEN) % 1.0

@@ -442,7 +442,15 @@ def test_the_accounting_survives_as_a_fact(tmp_path: Path) -> None:
     assert rules == found.rules
     assert holdernames == found.holdernames
     assert endpoints == tuple(
-        replace(each, url="", identity="", trust=None, expectation=DEFAULTS[each.service])
+        replace(
+            each,
+            url="",
+            identity="",
+            trust=None,
+            expectation=DEFAULTS[each.service],
+            hypercare_interval=None,
+            security_every=None,
+        )
         for each in found.endpoints
     )
     assert document["rules"]["bank_holidays_digest"] == config.bank_holidays_digest(HOLIDAYS)

@@ -106,6 +106,8 @@ class SecurityProber:
             return Asked(error="no answer in time")
         except ssl.SSLError as error:
             return Asked(error=_reason(error), refused=_by_them(error))
+        except UnicodeError:
+            return Asked(error="the host name cannot be resolved")
         except OSError as error:
             # asyncio makes a handshake that the other side cuts off a ConnectionError.
             cut = isinstance(error, ConnectionResetError | ConnectionAbortedError)
@@ -114,9 +116,9 @@ class SecurityProber:
     async def _connect(
         self, endpoint: Endpoint, url: URL, context: ssl.SSLContext, handshake_only: bool
     ) -> Asked:
-        assert url.host is not None
+        assert url.raw_host is not None
         reader, writer = await asyncio.open_connection(
-            url.host, url.port, ssl=context, server_hostname=url.host, limit=_HEAD
+            url.raw_host, url.port, ssl=context, server_hostname=url.raw_host, limit=_HEAD
         )
         connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
         seen = partial(Asked, shaken=True, version=connection.version())
