@@ -421,14 +421,15 @@ _LOCATIONS = {
 def _incident_action(record: Record, declaration: Declaration | None) -> str:
     if not record.standing:
         return f"Nothing: {record.id} no longer stands as an incident of its own."
-    if overran(record) and declaration is not None:
-        ticket = declaration.latest.ticket or "of its notification"
-        return (
-            f"This is the overrun of declaration {declaration.id}: comment on ticket {ticket} (see"
-            f" comments.txt), then: monitor incident report {record.id} --ticket {ticket}"
-        )
     if record.reported is not None:
         return f"Reported as ticket {record.reported[1]}. Comment there; see comments.txt."
+    if overran(record) and declaration is not None:
+        ticket = declaration.latest.ticket
+        where = "the ticket of its notification" if ticket is None else f"ticket {ticket}"
+        return (
+            f"This is the overrun of declaration {declaration.id}: comment on {where} (see"
+            f" comments.txt), then: monitor incident report {record.id} --ticket {ticket or 'REF'}"
+        )
     after = f"then: monitor incident report {record.id} --ticket REF"
     if record.view.kind is IncidentKind.EMERGENCY_FIX:
         return (
