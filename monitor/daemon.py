@@ -38,7 +38,6 @@ from monitor.core.alert import Event, Notice
 from monitor.core.book import Book
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
-from monitor.core.lifecycle import paced
 from monitor.core.ledger import head_notice
 from monitor.core.lifecycle import paced
 from monitor.core.month import show_instant

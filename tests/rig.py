@@ -22,6 +22,7 @@ from monitor.core.book import Book
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.holdername import Holdername
+from monitor.core.planning import Planning
 from monitor.core.rules import Rules
 from monitor.core.verdict import Evidence, Reason
 from monitor.cycle import Cycle, Policy
@@ -63,6 +64,7 @@ def settings_of(
         store=StoreSettings(Path("monitor.db"), timedelta(days=400)),
         http=HttpSettings("127.0.0.1", 0, None),
         alerts=AlertSettings((), (), None, (30, 7), (14,), timedelta(hours=24)),
+        planning=Planning(),
         probing=ProbingSettings(100, 10, None, 65536),
         witness=(),
         warnings=(),
