@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from fractions import Fraction
@@ -25,15 +25,19 @@ from monitor.core.endpoint import Service
 from monitor.core.fact import Fact
 from monitor.core.incident import Location, Record
 from monitor.core.interval import BEGINNING, FOREVER, MICROSECOND, Interval, IntervalSet
-from monitor.core.month import (
-    Month,
-    civil,
-    midnight,
-    months_between,
-    read_instant,
-    show_instant,
-)
+from monitor.core.month import Month, months_between, read_instant, show_instant
 from monitor.core.notice import Notice, latest_notification, notice
+from monitor.core.planning import (
+    ChangeClass,
+    Count,
+    Planning,
+    agree,
+    change_window,
+    counts,
+    frozen,
+    must_be_told,
+    windows_text,
+)
 from monitor.core.rules import NoticeMethod, Rules
 from monitor.errors import BadInstant, IllegalStep, UnknownName, UsageError
 
@@ -47,6 +51,9 @@ FAR_OFF = timedelta(days=731)
 """What starts or ends later is taken for a slip of the year too."""
 MOST_NAMED = 3
 """How many names a warning lists before it counts the rest."""
+
+PLANNING = Planning()
+"""The change windows and freezes of a configuration that names none."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -187,7 +194,7 @@ def _hinted(identifier: str, find: Callable[[str], _Found], known: Iterable[str]
         raise UnknownName(f"{trouble}; {nearest(identifier, known)}") from None
 
 
-def _scope_of(book: Book, given: Given) -> dict[str, list[str] | None]:
+def scope_of(book: Book, given: Given) -> dict[str, list[str] | None]:
     """The scope's keys as far as they were given; an empty list is None: it does not narrow."""
     checks: dict[str, Callable[[str], str]] = {
         "endpoints": lambda name: known_endpoint(book, name),
@@ -239,7 +246,9 @@ def _shown(at: datetime | None) -> str | None:
 # -- declarations ----------------------------------------------------------------------------------
 
 
-def declared(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
+def declared(
+    book: Book, given: Given, *, now: datetime, author: str, planning: Planning = PLANNING
+) -> Fact:
     """A new declaration. Raises UsageError."""
     identifier = _new_id(given, book.calendar.declarations, "D")
     if identifier in book.calendar.declarations:
@@ -260,16 +269,64 @@ def declared(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
         "notified_at": _shown(told),
         "start": _shown(start),
         "end": _shown(end),
-        **_scope_of(book, given),
+        **scope_of(book, given),
         "reason": given.needed("reason"),
         "ticket": given.text("ticket"),
+        **_change_of(given),
         "author": author,
     }
+    version = downtime.declare(Fact(now, "declaration", body)).latest
+    override = _override(given, version, None, planning, book.rules)
+    if override is not None:
+        body["freeze_override"] = override
     fact = Fact(now, "declaration", body)
-    return _warned(fact, advice(book, downtime.declare(fact), now))
+    return _warned(fact, advice(book, downtime.declare(fact), now, planning=planning))
 
 
-def notified(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
+def _change_of(given: Given) -> dict[str, str]:
+    """The keys of a technical change, as far as they were given. Raises UsageError."""
+    found = {"technical_change": given.text("technical_change")}
+    change = given.choice("change_class", ChangeClass)
+    found["change_class"] = None if change is None else change.value
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _override(
+    given: Given, version: Version, before: Version | None, planning: Planning, rules: Rules
+) -> str | None:
+    """Why a version may lie in a freeze; None if it lies in none.
+
+    It is refused without a reason, unless the version before lay in the same freeze.
+    Raises UsageError.
+    """
+    days = _frozen(version, planning, rules)
+    reason = given.text("override_freeze")
+    if days is None:
+        if reason is not None:
+            raise UsageError("override_freeze: the window touches no change freeze; leave it out")
+        return None
+    if reason is not None:
+        return reason
+    if before is not None and _frozen(before, planning, rules) == days:
+        return before.freeze_override
+    first, last = (day.isoformat() for day in days)
+    raise UsageError(
+        f"the window touches the change freeze of {first} to {last}: choose another time"
+        " (monitor downtime plan shows some), or give the reason why it must be then"
+        " (--override-freeze REASON), which is recorded"
+    )
+
+
+def _frozen(version: Version, planning: Planning, rules: Rules) -> tuple[date, date] | None:
+    """The freeze that downtime of ours touches; MaPS' own is no concern of a freeze."""
+    if version.kind is Kind.MAPS:
+        return None
+    return frozen(version.window, planning, rules.zone)
+
+
+def notified(
+    book: Book, given: Given, *, now: datetime, author: str, planning: Planning = PLANNING
+) -> Fact:
     """MaPS was told of a draft. Raises UsageError."""
     declaration = _changeable(book, given, "told of")
     last = declaration.latest
@@ -287,13 +344,15 @@ def notified(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
         "author": author,
     }
     fact = Fact(now, "amendment", body)
-    return _warned(fact, advice(book, downtime.amend(declaration, fact), now))
+    return _warned(fact, advice(book, downtime.amend(declaration, fact), now, planning=planning))
 
 
 _MATERIAL = ("start", "end", "kind", "endpoints", "holdernames", "services")
 
 
-def amended(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
+def amended(
+    book: Book, given: Given, *, now: datetime, author: str, planning: Planning = PLANNING
+) -> Fact:
     """One more version of a declaration: what is given is changed, the rest kept.
 
     MaPS must be told of a change of window, scope or kind; a change of words keeps the notification
@@ -308,20 +367,27 @@ def amended(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
     kind = given.choice("kind", Kind)
     if kind is not None:
         changes["kind"] = kind.value
-    changes.update(_scope_of(book, given))
+    changes.update(scope_of(book, given))
     changes.update({key: given.text(key) for key in ("ticket", "reason") if key in given})
+    changes.update(_change_of(given))
     told = given.told("notified_at", now)
-    if not changes and told is None:
+    if not changes and told is None and "override_freeze" not in given:
         raise UsageError(
             f"{declaration.id}: nothing to amend; give what changes (start, end, endpoints,"
-            " holdernames, services, kind, ticket, reason, notified_at)"
+            " holdernames, services, kind, ticket, reason, notified_at, technical_change,"
+            " change_class)"
         )
     if told is None:
         told = _kept_notification(last, changes, now)
     body = {"id": declaration.id, "notified_at": _shown(told), **changes, "author": author}
+    version = downtime.amend(declaration, Fact(now, "amendment", body)).latest
+    override = _override(given, version, last, planning, book.rules)
+    if override != last.freeze_override:
+        body["freeze_override"] = override
     fact = Fact(now, "amendment", body)
     after = downtime.amend(declaration, fact)
-    return _warned(fact, [*_new_date(last, after.latest), *advice(book, after, now)])
+    found = advice(book, after, now, planning=planning)
+    return _warned(fact, [*_new_date(last, after.latest), *found])
 
 
 def _kept_notification(last: Version, changes: Mapping[str, Any], now: datetime) -> datetime | None:
@@ -444,7 +510,7 @@ class Judgement:
 
 def judged(book: Book, declaration: Declaration, now: datetime) -> Judgement:
     """Judge a declaration, in the Book or not yet, as of now (accounting 4.2 to 4.4)."""
-    supposed = _as_if_told(declaration, now)
+    supposed = as_if_told(declaration, now)
     return _judged(book, supposed.latest, _covers(book, supposed))
 
 
@@ -460,26 +526,37 @@ def _judged(book: Book, version: Version, covers: Collection[Covered]) -> Judgem
 
 
 def advice(
-    book: Book, declaration: Declaration, now: datetime, budgets: Budgets | None = None
+    book: Book,
+    declaration: Declaration,
+    now: datetime,
+    budgets: Budgets | None = None,
+    planning: Planning = PLANNING,
 ) -> list[str]:
     """What to warn of about a declaration, in the Book or not yet (accounting 4.6).
 
     `budgets` of the same Book and instant spare work when many declarations are looked at.
     """
-    supposed = _as_if_told(declaration, now)
+    supposed = as_if_told(declaration, now)
     version = supposed.latest
     covers = _covers(book, supposed)
-    ours = version.kind is not Kind.MAPS
-    return [
+    found = [
         *_notice_warnings(declaration, _judged(book, version, covers), book.rules),
         *_past_warnings(version, covers, book.rules),
-        *_scope_warnings(book, version),
-        *(_calendar_warnings(version, book.rules) if ours else ()),
-        *_budget_warnings(supposed, budgets or Budgets(book, now)),
+        *scope_warnings(book, version),
     ]
+    if version.kind is not Kind.MAPS:
+        found += _counting_warnings(
+            version, _least_notice(covers, version, book.rules), book, planning
+        )
+        found += _calendar_warnings(version, book.rules, planning)
+        found += _maps_warnings(book, version.window, now)
+        found += _change_warnings(version)
+        found += _budget_warnings(supposed, budgets or Budgets(book, now))
+    return found
 
 
-def _as_if_told(declaration: Declaration, now: datetime) -> Declaration:
+def as_if_told(declaration: Declaration, now: datetime) -> Declaration:
+    """The declaration, a draft taken as if MaPS were told now."""
     last = declaration.latest
     if last.notified_at is not None:
         return declaration
@@ -553,6 +630,26 @@ def _notice_warnings(declaration: Declaration, found: Judgement, rules: Rules) -
         )
 
 
+def _counting_warnings(
+    version: Version, pair: tuple[datetime, datetime], book: Book, planning: Planning
+) -> Iterator[str]:
+    """MaPS defines neither the calendar nor the method: say so where they matter."""
+    found = counts(*pair, book.rules, planning)
+    if version.kind is Kind.PLANNED and not agree(found):
+        yield counting_text(found)
+
+
+def counting_text(found: Iterable[Count]) -> str:
+    """Which ways to count notice find it enough, and which too short."""
+    ways: dict[bool, list[str]] = {True: [], False: []}
+    for count in found:
+        ways[count.notice.enough].append(f"{count.calendar.value} {count.method.value}")
+    return (
+        "whether the notice is enough depends on how it is counted: enough by"
+        f" {_some(ways[True], most=4)}; too short by {_some(ways[False], most=4)}"
+    )
+
+
 def _past_warnings(version: Version, covers: Iterable[Covered], rules: Rules) -> Iterator[str]:
     """Time already past when a version takes effect is never excused (accounting 4.1)."""
     effect = version.effective_at(rules)
@@ -568,12 +665,13 @@ def _past_warnings(version: Version, covers: Iterable[Covered], rules: Rules) ->
         )
     elif missed:
         yield (
-            f"not excused: {_lasting(missed.duration)} of the window, past when this took effect"
+            f"not excused: {lasting(missed.duration)} of the window, past when this took effect"
             f" ({show_instant(effect)})"
         )
 
 
-def _scope_warnings(book: Book, version: Version) -> Iterator[str]:
+def scope_warnings(book: Book, version: Version) -> Iterator[str]:
+    """Names of a scope that make no difference."""
     scope, register = version.scope, book.register
     named = scope.endpoints or frozenset()
     tests = sorted(
@@ -604,52 +702,73 @@ def _served(book: Book, guid: str, version: Version) -> bool:
     )
 
 
-def _calendar_warnings(version: Version, rules: Rules) -> Iterator[str]:
-    frozen = freeze(version.window, rules.zone)
-    if frozen is not None:
+def _calendar_warnings(version: Version, rules: Rules, planning: Planning) -> Iterator[str]:
+    days = frozen(version.window, planning, rules.zone)
+    if days is not None:
+        first, last = (day.isoformat() for day in days)
+        why = version.freeze_override
+        rest = f", overridden: {why}" if why else ": choose another time unless MaPS agreed"
+        yield f"the window lies in the change freeze of {first} to {last}{rest}"
+    if version.kind is Kind.PLANNED and not change_window(version.window, planning, rules.zone):
+        yield f"outside the recommended change windows ({windows_text(planning)}); advice only"
+
+
+def maps_downtime(book: Book, now: datetime) -> list[tuple[Declaration, Interval]]:
+    """MaPS' own downtime that is declared and not over, in order of start."""
+    found = [
+        (one, version.window)
+        for one in book.calendar.declarations.values()
+        if (version := _to_come(one, book.rules, now)) is not None and version.kind is Kind.MAPS
+    ]
+    return sorted(found, key=lambda item: (item[1], item[0].id))
+
+
+def _maps_warnings(book: Book, window: Interval, now: datetime) -> Iterator[str]:
+    for one, away in maps_downtime(book, now):
+        if away.clip(window) is not None:
+            yield (
+                f"overlaps MaPS' own downtime {one.id}, {show_instant(away.start)} to"
+                f" {show_instant(away.end)}: stay out of its way, choose another time"
+            )
+
+
+def _change_warnings(version: Version) -> Iterator[str]:
+    change, reference = version.change_class, version.technical_change
+    if change is not None and must_be_told(change) and reference is None:
         yield (
-            f"the window lies in the change freeze of {frozen[0].isoformat()} to"
-            f" {frozen[1].isoformat()}: choose another time unless MaPS agreed"
+            f"a {change.value} technical change must be submitted to MaPS (CoCo 2.2.2): record its"
+            " reference (--technical-change REF)"
         )
-    if version.kind is Kind.PLANNED and not in_change_window(version.window, rules.zone):
+    if change is None and reference is not None:
         yield (
-            "outside the recommended change windows (first and third Tuesday of the month,"
-            " 00:00 to 10:00 UK time); advice only"
+            f"technical change {reference} has no class: give one (--change-class"
+            f" {'|'.join(ChangeClass)}) to have the evidence it needs listed"
         )
-
-
-def freeze(window: Interval, zone: ZoneInfo) -> tuple[date, date] | None:
-    """The first and last day of the freeze that a window touches (domain.md section 5)."""
-    first, last = civil(window.start, zone).year - 1, civil(window.end, zone).year
-    for year in range(first, last + 1):
-        begins, ends = date(year, 12, 24), date(year + 1, 1, 2)
-        days = Interval(midnight(begins, zone), midnight(ends + timedelta(days=1), zone))
-        if window.clip(days) is not None:
-            return begins, ends
-    return None
-
-
-def in_change_window(window: Interval, zone: ZoneInfo) -> bool:
-    """Whether it lies within a first or third Tuesday, 00:00 to 10:00 (domain.md section 5)."""
-    day = civil(window.start, zone).date()
-    if day.weekday() != 1 or not (1 <= day.day <= 7 or 15 <= day.day <= 21):
-        return False
-    closes = civil(window.end, zone)
-    return closes.date() == day and closes.time() <= time(10)
 
 
 @dataclass(frozen=True, slots=True)
-class _Spending:
-    """What declared downtime takes from a month of one series; `remaining` in microseconds."""
+class Spending:
+    """What declared downtime takes from a month of one series; `remaining` in microseconds.
+
+    `planned` is what the window takes, `reserved` what other windows take beside it. `going_on` is
+    what the outage of now would take if it went on until the window starts.
+    """
 
     series: Series
     planned: timedelta
     reserved: timedelta
+    going_on: timedelta
     remaining: Fraction
 
     @property
-    def short(self) -> Fraction:
-        return (self.planned + self.reserved) // MICROSECOND - self.remaining
+    def after(self) -> Fraction:
+        """What would be left of the budget, in microseconds; may be negative."""
+        return self.remaining - (self.planned + self.reserved) // MICROSECOND
+
+    @property
+    def forecast(self) -> Fraction:
+        """What would be left if the outage of now went on until the window starts."""
+        return self.after - self.going_on // MICROSECOND
 
     def __str__(self) -> str:
         one = self.series
@@ -665,13 +784,15 @@ class Budgets:
         self._now = now
         self._remaining: dict[tuple[Series, Month], Fraction] = {}
         self._declared: dict[Series, list[tuple[str, Interval]]] = {}
+        self._in_outage: dict[Series, bool] = {}
         self._versions = {
             one.id: version
             for one in book.calendar.declarations.values()
             if (version := _to_come(one, book.rules, now)) is not None
+            and version.kind is not Kind.MAPS  # which takes nothing from us
         }
 
-    def spending(self, declaration: Declaration, series: Series, month: Month) -> _Spending | None:
+    def spending(self, declaration: Declaration, series: Series, month: Month) -> Spending | None:
         """What a declaration takes of a month still to come; None if nothing."""
         ahead = month.interval.clip(self.ahead)
         if ahead is None:
@@ -686,8 +807,18 @@ class Budgets:
             if name != declaration.id and (inside := part.clip(ahead)) is not None
         )
         reserved = (counts & others) - planned
+        going_on = (counts & self._going_on(series, declaration.latest.window)) - others
         left = self._left(series, month)
-        return _Spending(series, planned.duration, reserved.duration, left)
+        return Spending(series, planned.duration, reserved.duration, going_on.duration, left)
+
+    def _going_on(self, series: Series, window: Interval) -> IntervalSet:
+        """The outage of now, if there is one, from now until a window starts."""
+        if series not in self._in_outage:
+            outages = self.book.outages(series, self._now)
+            self._in_outage[series] = bool(outages) and outages[-1].open
+        if not self._in_outage[series] or window.start <= self._now:
+            return IntervalSet()
+        return IntervalSet([Interval(self._now, window.start)])
 
     def _taken(self, series: Series) -> list[tuple[str, Interval]]:
         """(declaration, time) of all that is declared of a series and not over."""
@@ -717,31 +848,51 @@ def _to_come(declaration: Declaration, rules: Rules, now: datetime) -> Version |
     return version if version is not None and version.window.end > now else None
 
 
-def _budget_warnings(declaration: Declaration, budgets: Budgets) -> Iterator[str]:
-    """Months whose budget the window would exhaust, with all else declared (CoCo 2.1.5)."""
+def spendings(declaration: Declaration, budgets: Budgets) -> Iterator[tuple[Month, list[Spending]]]:
+    """What the latest version takes of the months to come, of each series in its scope."""
     book, version = budgets.book, declaration.latest
     ahead = version.window.clip(budgets.ahead)
     if ahead is None:
         return
     affected = _affected(book, version)
     for month in months_between(ahead.start, ahead.end, book.rules.zone):
-        spent = [
-            spending
-            for series in affected
-            if (spending := budgets.spending(declaration, series, month)) is not None
-            and spending.short > 0
-        ]
-        if spent:
-            yield _overspent(month, max(spent, key=lambda item: item.short), len(spent) - 1)
+        found = (budgets.spending(declaration, series, month) for series in affected)
+        yield month, [spending for spending in found if spending is not None]
 
 
-def _overspent(month: Month, worst: _Spending, more: int) -> str:
+def _budget_warnings(declaration: Declaration, budgets: Budgets) -> Iterator[str]:
+    """Months whose budget the window would exhaust, with all else declared (CoCo 2.1.5)."""
+    for month, found in spendings(declaration, budgets):
+        yield from overspent_warnings(month, found)
+        yield from risk_warnings(month, found)
+
+
+def overspent_warnings(month: Month, found: Iterable[Spending]) -> Iterator[str]:
+    """That a month's budget does not hold what is planned, if so."""
+    spent = [spending for spending in found if spending.after < 0]
+    if spent:
+        yield _overspent(month, min(spent, key=lambda item: item.after), len(spent) - 1)
+
+
+def risk_warnings(month: Month, found: Iterable[Spending]) -> Iterator[str]:
+    """That it does not hold it if an outage of now goes on until the window starts, if so."""
+    risky = [spending for spending in found if spending.forecast < 0 <= spending.after]
+    if risky:
+        also = f" and of {len(risky) - 1} more" if len(risky) > 1 else ""
+        worst = min(risky, key=lambda item: item.forecast)
+        yield (
+            f"if the present outage of {worst}{also} goes on until the window starts, the budget"
+            f" of {month} will not hold it"
+        )
+
+
+def _overspent(month: Month, worst: Spending, more: int) -> str:
     also = f" and of {more} more" if more else ""
-    others = f", with {_lasting(worst.reserved)} declared elsewhere" if worst.reserved else ""
+    others = f", with {lasting(worst.reserved)} declared elsewhere" if worst.reserved else ""
     left = timedelta(microseconds=int(max(worst.remaining, Fraction(0))))
     return (
-        f"{_lasting(worst.planned)} of this window fall in {month}{others}, but only"
-        f" {_lasting(left)} are left of the budget of {worst}{also}: declared downtime counts"
+        f"{lasting(worst.planned)} of this window fall in {month}{others}, but only"
+        f" {lasting(left)} are left of the budget of {worst}{also}: declared downtime counts"
         " against the objective"
     )
 
@@ -759,7 +910,7 @@ def _affected(book: Book, version: Version) -> list[Series]:
     return [series for series in _series(book, scope) if series.holdername is not None]
 
 
-def _lasting(duration: timedelta) -> str:
+def lasting(duration: timedelta) -> str:
     """A duration for people, whole seconds, rounded down: `3 h 42 min 54 s`."""
     rest = int(duration.total_seconds())
     hours, rest = divmod(rest, 3600)
@@ -782,7 +933,7 @@ def asserted(book: Book, given: Given, *, now: datetime, author: str) -> Fact:
 
     Raises UsageError.
     """
-    scope = _scope_of(book, given)
+    scope = scope_of(book, given)
     guids, services = scope.get("holdernames"), scope.get("services")
     if not guids:
         raise UsageError("holdernames: name at least one holdername GUID")

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from monitor import declare, findings, paperwork, snapshot
+from monitor import declare, findings, paperwork, planning, snapshot
 from monitor.core import returns
 from monitor.core.alert import Event
 from monitor.core.book import Book
@@ -27,6 +27,7 @@ from monitor.core.fact import Fact
 from monitor.core.incident import IncidentState, Record
 from monitor.core.interval import BEGINNING, Interval
 from monitor.core.month import Month, show_instant
+from monitor.core.planning import Planning
 from monitor.core.rules import RULES_VERSION
 from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
@@ -181,6 +182,14 @@ class _Build(Protocol):
     def __call__(self, book: Book, given: Given, *, now: datetime, author: str) -> Fact: ...
 
 
+class _BuildPlanned(Protocol):
+    """A function of `declare` that also looks at change windows and freezes."""
+
+    def __call__(
+        self, book: Book, given: Given, *, now: datetime, author: str, planning: Planning
+    ) -> Fact: ...
+
+
 async def _record(call: Call, build: _Build) -> Fact:
     """Build the fact of a write and record it."""
     fact = build(call.book, call.given, now=call.now, author=call.author)
@@ -333,26 +342,29 @@ def _declaration(book: Book, declaration: Declaration, now: datetime) -> Documen
     }
 
 
-def _advised(book: Book, declaration: Declaration, budgets: Budgets, now: datetime) -> Document:
+def _advised(call: Call, declaration: Declaration, budgets: Budgets) -> Document:
     """A declaration with, while it can still be mended, what to warn of."""
+    book, now = call.book, call.now
     shown = _declaration(book, declaration, now)
     mendable = shown["state"] in PENDING
-    found = declare.advice(book, declaration, now, budgets) if mendable else []
+    policy = call.desk.settings().planning
+    found = declare.advice(book, declaration, now, budgets, policy) if mendable else []
     return {**shown, "warnings": found}
 
 
-def _declarations(book: Book, now: datetime, *, everything: bool = False) -> list[Document]:
+def _declarations(call: Call, *, everything: bool = False) -> list[Document]:
+    book, now = call.book, call.now
     budgets = Budgets(book, now)
     return [
-        _advised(book, one, budgets, now)
+        _advised(call, one, budgets)
         for one in book.calendar.declarations.values()
         if everything or snapshot.declaration_state(one, book.rules, now) not in OVER
     ]
 
 
-async def _declared(call: Call, build: _Build) -> Document:
+async def _declared(call: Call, build: _BuildPlanned) -> Document:
     """Record a version of a declaration; not `ok` if its notice is too short."""
-    shown = await _ended(call, build)
+    shown = await _ended(call, partial(build, planning=call.desk.settings().planning))
     declaration = call.book.declaration(shown["id"])
     too_short = declare.judged(call.book, declaration, call.now).too_short
     return {**shown, "ok": not too_short}
@@ -365,14 +377,28 @@ async def _ended(call: Call, build: _Build) -> Document:
     return {"ok": True, **shown, "warnings": fact.body["warnings"]}
 
 
+_SCOPE = {"endpoints": NAMES, "holdernames": NAMES, "services": NAMES}
 _WINDOW = {
-    "endpoints": NAMES,
-    "holdernames": NAMES,
-    "services": NAMES,
+    **_SCOPE,
     "kind": TEXT,
     "notified_at": TEXT,
     "ticket": TEXT,
+    "technical_change": TEXT,
+    "change_class": TEXT,
+    "override_freeze": TEXT,
 }
+
+
+@_operation(
+    "downtime.plan",
+    "would this window do? and which ones would",
+    write=False,
+    start=NEEDED,
+    end=NEEDED,
+    **_SCOPE,
+)
+async def _plan(call: Call) -> Document:
+    return planning.plan(call.book, call.given, call.desk.settings().planning, now=call.now)
 
 
 @_operation(
@@ -435,13 +461,13 @@ async def _complete(call: Call) -> Document:
 @_operation("downtime.list", "declarations that are not over, or all", all=FLAG)
 async def _downtimes(call: Call) -> Document:
     everything = bool(call.arguments.get("all"))
-    return _listed(call, declarations=_declarations(call.book, call.now, everything=everything))
+    return _listed(call, declarations=_declarations(call, everything=everything))
 
 
 @_operation("downtime.show", "one declaration with every version", id=NEEDED)
 async def _downtime(call: Call) -> Document:
     known = declare.known_declaration(call.book, call.given.needed("id"))
-    return _advised(call.book, known, Budgets(call.book, call.now), call.now)
+    return _advised(call, known, Budgets(call.book, call.now))
 
 
 @_operation(

@@ -22,6 +22,7 @@ from monitor.core.lifecycle import lifecycle
 from monitor.core.month import Month, show_instant
 from monitor.core.notice import Notice
 from monitor.core.outage import Class, SeriesOutage
+from monitor.core.planning import EVIDENCE
 from monitor.core.rules import RULES_VERSION, Rules
 from monitor.core.security import finding_document
 from monitor.core.slo import Account, Verdict
@@ -386,6 +387,7 @@ def declaration_document(declaration: Declaration, rules: Rules, now: datetime) 
         **{key: shown[key] for key in ("kind", "window", "scope", "notified_at")},
         "ticket": current.ticket,
         "reason": current.reason,
+        **change_document(current),
         "cancelled_at": _shown(declaration.cancelled_at),
         "completion": None
         if done is None
@@ -414,6 +416,18 @@ def version_document(version: Version, rules: Rules) -> Document:
         "ticket": version.ticket,
         "reason": version.reason,
         "author": version.author,
+        **change_document(version),
+    }
+
+
+def change_document(version: Version) -> Document:
+    """The technical change that needs the downtime, the evidence its class needs, and an override."""
+    change = version.change_class
+    return {
+        "technical_change": version.technical_change,
+        "change_class": None if change is None else change.value,
+        "evidence": [] if change is None else list(EVIDENCE[change]),
+        "freeze_override": version.freeze_override,
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,10 +18,10 @@ from monitor import declare
 from monitor.core import seal
 from monitor.core.book import Book
 from monitor.core.fact import BadFact, Fact
-from monitor.core.interval import Interval
 from monitor.core.month import Month
 from monitor.core.notice import enough, notice
-from monitor.core.rules import LateRecords
+from monitor.core.planning import ChangeClass, Freeze, Planning, Reading
+from monitor.core.rules import LateRecords, NoticeCalendar
 from monitor.core.verdict import Observation, Reason, Result
 from monitor.declare import Given
 from monitor.errors import BadInstant, IllegalStep, UnknownName, UsageError
@@ -237,12 +238,13 @@ def test_five_minutes_of_another_clock_are_forgiven(book: Book) -> None:
 def test_a_draft_says_that_it_has_no_effect(book: Book) -> None:
     """Until MaPS is told; its notice is counted as if that were now."""
     fact = say(book, declare.declared, **window("2026-03-17T00:00", "2026-03-17T01:00"))
-    draft, short = warnings(fact)
+    draft, short, differs = warnings(fact)
     assert draft == (
         "D-1 is a draft: MaPS has not been told of it, so it has no effect yet; once told: monitor"
         " downtime notify D-1 --ticket REF"
     )
     assert short.startswith("notice too short: 4 of 5 clear working days if MaPS is told now;")
+    assert differs.endswith("enough by any-uk inclusive_start; too short by any-uk clear")
     found = declare.judged(book, book.declaration("D-1"), START)
     assert (found.too_short, found.enough) == (True, False)
     earlier = declare.judged(book, book.declaration("D-1"), START - DAY)
@@ -383,53 +385,126 @@ def test_a_scope_that_misses_is_told(book: Book) -> None:
     assert len(warnings(missed)) == 2
 
 
-def test_freeze_and_change_windows_are_advice(book: Book) -> None:
-    """The freeze is warned of, whichever side of the New Year; so is a time outside the windows."""
-    fact = say(
-        book, declare.declared, **window("2027-01-02T23:00", "2027-01-03T01:00"), notified_at=TOLD
+def test_downtime_in_a_freeze_needs_a_reason(book: Book) -> None:
+    """It is refused without one, whichever side of the New Year; the reason is kept and shown."""
+    frozen = window("2027-01-02T23:00", "2027-01-03T01:00")
+    with pytest.raises(UsageError) as caught:
+        say(book, declare.declared, **frozen, notified_at=TOLD)
+    assert str(caught.value) == (
+        "the window touches the change freeze of 2026-12-24 to 2027-01-02: choose another time"
+        " (monitor downtime plan shows some), or give the reason why it must be then"
+        " (--override-freeze REASON), which is recorded"
     )
+    fact = say(
+        book, declare.declared, **frozen, notified_at=TOLD, override_freeze="MaPS agreed"
+    )  # fmt: skip
+    assert fact.body["freeze_override"] == "MaPS agreed"
     assert warnings(fact) == [
-        "the window lies in the change freeze of 2026-12-24 to 2027-01-02: choose another time"
-        " unless MaPS agreed",
+        "the window lies in the change freeze of 2026-12-24 to 2027-01-02, overridden: MaPS agreed",
         ADVICE,
+    ]
+    assert book.declaration("D-1").latest.freeze_override == "MaPS agreed"
+
+
+def test_an_override_without_a_freeze_is_refused(book: Book) -> None:
+    """A reason that overrides nothing would be a false record; MaPS' own downtime needs none."""
+    for more in ({}, {"kind": "maps", "start": "2026-12-24T00:00", "end": "2026-12-24T01:00"}):
+        with pytest.raises(UsageError, match="touches no change freeze"):
+            say(book, declare.declared, **{**window(), **more}, override_freeze="why not")
+
+
+def test_amending_into_a_freeze_needs_a_reason(book: Book) -> None:
+    """Once per freeze: a change within it keeps the reason, leaving it drops the reason."""
+    say(book, declare.declared, **window())
+    into = {"id": "D-1", "start": "2026-12-24T00:00", "end": "2026-12-24T02:00"}
+    with pytest.raises(UsageError, match="touches the change freeze of 2026-12-24"):
+        say(book, declare.amended, **into)
+    say(book, declare.amended, **into, override_freeze="MaPS agreed")
+    within = say(book, declare.amended, id="D-1", end="2026-12-24T01:00")
+    assert "freeze_override" not in within.body
+    assert book.declaration("D-1").latest.freeze_override == "MaPS agreed"
+    next_year = {"id": "D-1", "start": "2027-12-28T00:00", "end": "2027-12-28T02:00"}
+    with pytest.raises(UsageError, match="touches the change freeze of 2027-12-24"):
+        say(book, declare.amended, **next_year)
+    told = say(book, declare.amended, id="D-1", override_freeze="in writing")
+    assert told.body["freeze_override"] == "in writing"
+    out = say(book, declare.amended, id="D-1", start="2026-12-01T00:00", end="2026-12-01T01:00")
+    assert out.body["freeze_override"] is None
+    assert book.declaration("D-1").latest.freeze_override is None
+
+
+def test_change_windows_and_freezes_are_those_of_the_configuration(book: Book) -> None:
+    """Another reading and another freeze change what is advised and what is refused."""
+    planning = Planning(Reading.FIRST_FULL_WEEK, freezes=(Freeze((9, 1), (9, 2)),))
+    build = partial(declare.declared, planning=planning)
+    fact = say(book, build, **window("2026-09-08T00:00", "2026-09-08T02:00"), notified_at=TOLD)
+    assert warnings(fact) == []
+    say(book, build, **window("2026-12-25T00:00", "2026-12-25T02:00"))
+    with pytest.raises(UsageError, match="freeze of 2026-09-01 to 2026-09-02"):
+        say(book, build, **window("2026-09-01T00:00", "2026-09-01T02:00"))
+
+
+def test_maps_downtime_is_to_be_stayed_out_of(book: Book) -> None:
+    """A window that overlaps it is warned of; it takes nothing of our budget."""
+    say(
+        book, declare.declared, **window("2026-04-07T01:00", "2026-04-07T09:00"), kind="maps"
+    )  # fmt: skip
+    fact = say(book, declare.declared, **window(), notified_at=TOLD)
+    assert warnings(fact) == [
+        "overlaps MaPS' own downtime D-1, 2026-04-07T00:00:00Z to 2026-04-07T08:00:00Z: stay out of"
+        " its way, choose another time"
     ]
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "inside"),
-    [
-        ("2026-04-07T00:00", "2026-04-07T10:00", True),
-        ("2026-04-07T00:00", "2026-04-07T10:01", False),
-        ("2026-04-06T23:59", "2026-04-07T02:00", False),
-        ("2026-04-14T00:00", "2026-04-14T02:00", False),
-        ("2026-04-21T05:00", "2026-04-21T06:00", True),
-        ("2026-04-28T05:00", "2026-04-28T06:00", False),
-        ("2026-04-07T01:00", "2026-04-08T01:00", False),
-        ("2026-04-08T01:00", "2026-04-08T02:00", False),
-    ],
-)
-def test_change_windows_are_first_and_third_tuesdays(start: str, end: str, inside: bool) -> None:
-    """00:00 to 10:00 UK time, on days 1 to 7 and 15 to 21."""
-    span = Interval(*(_local(text) for text in (start, end)))
-    assert declare.in_change_window(span, LONDON) is inside
+def test_notice_that_depends_on_the_count_is_said(book: Book) -> None:
+    """One calendar or method may find enough what another finds too short."""
+    planning = Planning(
+        holidays={
+            NoticeCalendar.ANY_UK: book.rules.bank_holidays,
+            NoticeCalendar.ENGLAND_AND_WALES: frozenset(),
+        }
+    )
+    build = partial(declare.declared, planning=planning)
+    fact = say(
+        book, build, **window(), notified_at="2026-03-27T09:00", now=datetime(2026, 3, 27, 9, tzinfo=UTC)
+    )  # fmt: skip
+    assert warnings(fact)[1] == (
+        "whether the notice is enough depends on how it is counted: enough by any-uk"
+        " inclusive_start, england-and-wales clear, england-and-wales inclusive_start; too short by"
+        " any-uk clear"
+    )
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "year"),
-    [
-        ("2026-12-23T23:00", "2026-12-24T00:00", None),
-        ("2026-12-23T23:00", "2026-12-24T00:01", 2026),
-        ("2027-01-02T23:59", "2027-01-03T01:00", 2026),
-        ("2027-01-03T00:00", "2027-01-03T01:00", None),
-        ("2026-12-01T00:00", "2027-02-01T00:00", 2026),
-        ("2026-06-01T00:00", "2026-07-01T00:00", None),
-    ],
-)
-def test_the_freeze_runs_over_the_new_year(start: str, end: str, year: int | None) -> None:
-    """24 December to 2 January, both included, UK dates."""
-    span = Interval(*(_local(text) for text in (start, end)))
-    expected = None if year is None else (date(year, 12, 24), date(year + 1, 1, 2))
-    assert declare.freeze(span, LONDON) == expected
+def test_an_outage_that_goes_on_may_take_the_budget(book: Book) -> None:
+    """What is left is told twice: as it stands, and if the present outage lasts."""
+    for place in range(30):
+        moment = START + timedelta(seconds=30 * place)
+        book.observe(Observation("view-main", moment, Result.DOWN, Reason.STATUS_5XX))
+    fact = say(
+        book, declare.declared, now=START + timedelta(minutes=15), notified_at=TOLD,
+        endpoints=["view-main"], **window("2026-03-17T00:00", "2026-03-17T01:00"),
+    )  # fmt: skip
+    assert warnings(fact)[-1] == (
+        "if the present outage of view-main goes on until the window starts, the budget of 2026-03"
+        " will not hold it"
+    )
+
+
+def test_a_technical_change_goes_with_a_declaration(book: Book) -> None:
+    """Reference and class are kept until amended, without another notification to MaPS."""
+    fact = say(book, declare.declared, **window(), notified_at=TOLD, change_class="moderate")
+    assert warnings(fact) == [
+        "a moderate technical change must be submitted to MaPS (CoCo 2.2.2): record its reference"
+        " (--technical-change REF)"
+    ]
+    fact = say(book, declare.amended, id="D-1", technical_change="TC-7")
+    assert (warnings(fact), fact.body["notified_at"]) == ([], "2026-03-10T08:59:00Z")
+    latest = book.declaration("D-1").latest
+    assert (latest.technical_change, latest.change_class) == ("TC-7", ChangeClass.MODERATE)
+    bare = say(book, declare.declared, **window(), notified_at=TOLD, technical_change="TC-8")
+    assert warnings(bare)[0].startswith("technical change TC-8 has no class: give one")
+    with pytest.raises(UsageError, match="is not one of minimal, minor, moderate, significant"):
+        say(book, declare.amended, id="D-1", change_class="huge")
 
 
 def _local(text: str) -> datetime:
@@ -556,7 +631,7 @@ def test_an_amendment_of_nothing_is_refused(book: Book) -> None:
         say(book, declare.amended, id="D-1")
     assert str(caught.value) == (
         "D-1: nothing to amend; give what changes (start, end, endpoints, holdernames, services,"
-        " kind, ticket, reason, notified_at)"
+        " kind, ticket, reason, notified_at, technical_change, change_class)"
     )
 
 

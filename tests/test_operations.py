@@ -85,6 +85,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "status",
         "slo",
         "downtime.list",
+        "downtime.plan",
         "downtime.show",
         "downtime.pack",
         "outage.list",
@@ -381,7 +382,10 @@ async def test_too_short_a_notice_is_recorded_but_not_good(place: Place) -> None
         "notice too short: 4 of 5 clear working days; MaPS had to be told before"
         " 2026-03-09T17:00:00Z; the time counts as declared_short_notice: choose a later window,"
         " or take the emergency route (an incident of kind emergency_fix opens when it begins:"
-        " report that to MaPS)"
+        " report that to MaPS)",
+        "whether the notice is enough depends on how it is counted: enough by any-uk"
+        " inclusive_start, england-and-wales inclusive_start; too short by any-uk clear,"
+        " england-and-wales clear",
     ]
     [(_, fact)] = place.store.facts()
     assert (fact.type, fact.body["warnings"]) == ("declaration", found["warnings"])

@@ -221,6 +221,10 @@ def test_what_holds_now_is_the_version_in_force(book: Book) -> None:
         "ticket": None,
         "reason": "upgrade",
         "author": "bob",
+        "technical_change": None,
+        "change_class": None,
+        "evidence": [],
+        "freeze_override": None,
     }
 
 

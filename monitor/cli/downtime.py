@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from monitor.cli.common import Common, F, author_option, common, finish, names_option
+from monitor.cli.planning import plan_text
 from monitor.cli.reach import perform
 from monitor.cli.render import declaration_text, declarations_text, declared_text
 
 INSTANT = "ISO 8601, UK time without an offset"
 KINDS = ("planned", "emergency", "maps")
+CLASSES = ("minimal", "minor", "moderate", "significant")
 
 
 def _scope(default: str) -> Callable[[F], F]:
@@ -28,9 +30,43 @@ def _scope(default: str) -> Callable[[F], F]:
     return decorate
 
 
+def _change(function: F) -> F:
+    """The options that tie a declaration to a technical change, and override a freeze."""
+    function = click.option(
+        "--override-freeze",
+        metavar="REASON",
+        help="why the window may lie in a change freeze; it is recorded (default: refused there)",
+    )(function)
+    function = click.option(
+        "--change-class",
+        type=click.Choice(CLASSES),
+        help="how much the technical change may affect; the evidence it needs is then listed",
+    )(function)
+    return click.option(
+        "--technical-change",
+        metavar="REFERENCE",
+        help="MaPS' reference of the technical change that needs the downtime",
+    )(function)
+
+
 @click.group()
 def downtime() -> None:
     """Declare downtime, and follow each declaration to its end."""
+
+
+@downtime.command()
+@click.option("--start", required=True, metavar="INSTANT", help=f"the window begins: {INSTANT}")
+@click.option("--end", required=True, metavar="INSTANT", help=f"the window ends: {INSTANT}")
+@_scope("all")
+@common()
+def plan(shared: Common, **given: Any) -> None:
+    """Say whether a window of planned work would do, and which ones would; record nothing.
+
+    Looks at notice (as if MaPS were told now, however it is counted), change windows, freezes,
+    MaPS' own downtime, and the budget left with other declared windows reserved.
+    Exits with 1 if the window would not do.
+    """
+    finish(shared, perform(shared, "downtime.plan", given), plan_text)
 
 
 @downtime.command()
@@ -49,6 +85,7 @@ def downtime() -> None:
     help=f"when MaPS was told: {INSTANT} (default: not yet, a draft without effect)",
 )
 @click.option("--ticket", metavar="REFERENCE", help="MaPS' reference of the notification")
+@_change
 @click.option("--id", metavar="ID", help="name it so (default: the next free D-1, D-2...)")
 @author_option
 @common()
@@ -83,6 +120,7 @@ def notify(shared: Common, author: str | None, **given: Any) -> None:
     "--notified-at", metavar="INSTANT", help=f"when MaPS was told of this version: {INSTANT}"
 )
 @click.option("--ticket", metavar="REFERENCE", help="MaPS' reference of the notification")
+@_change
 @author_option
 @common()
 def amend(shared: Common, author: str | None, **given: Any) -> None:
