@@ -166,12 +166,8 @@ class Daemon:
             contexts,
             clock,
             user_agent=agent,
-            # The pacer keeps to the configured limits; these leave room for probes on demand.
-            limits=Limits(
-                concurrent=2 * settings.probing.max_concurrent,
-                per_host=2 * settings.probing.per_host,
-                body=settings.probing.max_body,
-            ),
+            # The pacer keeps to the configured limits, the web server to its own.
+            limits=Limits(concurrent=None, per_host=None, body=settings.probing.max_body),
         )
         self._pacer = Pacer(
             self._prober,

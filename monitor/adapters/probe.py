@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -42,12 +42,12 @@ _LOOKUPS = 32
 class Limits:
     """Bounds of a prober. A probe that waits for its turn has not started: no time-out runs yet.
 
-    `concurrent` probes at once in all and `per_host` to one host name; `body` is the most that is
-    read of an answer, in bytes.
+    `concurrent` probes at once in all and `per_host` to one host name, both None where the caller
+    sees to that; `body` is the most that is read of an answer, in bytes.
     """
 
-    concurrent: int = 512
-    per_host: int = 64
+    concurrent: int | None = 512
+    per_host: int | None = 64
     body: int = 64 * 1024
 
 
@@ -56,7 +56,7 @@ class _Target(NamedTuple):
 
     host: str
     url: URL
-    turns: asyncio.Semaphore
+    turns: AbstractAsyncContextManager[None]
 
 
 @dataclass(slots=True, eq=False)
@@ -79,8 +79,8 @@ class AiohttpProber:
         self._clock = clock
         self._user_agent = user_agent
         self._limits = limits or Limits()
-        self._turns = asyncio.Semaphore(self._limits.concurrent)
-        self._host_turns: dict[str, asyncio.Semaphore] = {}
+        self._turns = _turns(self._limits.concurrent)
+        self._host_turns: dict[str, AbstractAsyncContextManager[None]] = {}
         self._targets: dict[str, _Target] = {}
         self._timeouts: dict[timedelta, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -209,7 +209,7 @@ class AiohttpProber:
         if target is None:
             url = URL(text)
             host = url.host or ""
-            turns = self._host_turns.setdefault(host, asyncio.Semaphore(self._limits.per_host))
+            turns = self._host_turns.setdefault(host, _turns(self._limits.per_host))
             target = self._targets[text] = _Target(host, url, turns)
         return target
 
@@ -222,12 +222,17 @@ class AiohttpProber:
         return timeout
 
 
+def _turns(most: int | None) -> AbstractAsyncContextManager[None]:
+    """At most so many inside at once; with None any number."""
+    return nullcontext() if most is None else asyncio.Semaphore(most)
+
+
 def _request_url(endpoint: Endpoint, target: _Target) -> URL:
     """View is asked for one asset, by default one that is registered nowhere."""
     if endpoint.service is not Service.VIEW:
         return target.url
     asset = endpoint.expectation.asset or str(uuid4())
-    return target.url.joinpath(asset).with_query("scope=owner")
+    return URL(f"{target.url}/{asset}?scope=owner", encoded=True)
 
 
 def _own_fault(
