@@ -325,6 +325,24 @@ async def test_a_report_is_asked_for_until_it_is_made(rig: Rig) -> None:
     assert len(rig.told("incident.report_due")) == 3
 
 
+async def test_an_update_that_was_promised_is_asked_for(rig: Rig) -> None:
+    """Due once its time has passed and then every hour, also after a restart, until more is told."""
+    await rig.watch(view="uuddd" + "d" * 4)
+    now = rig.clock.now()
+    promise = {"id": "I-1", "author": "ops", "next_update_at": now + timedelta(minutes=30)}
+    await rig.learn(fact("incident.updated", now, **promise))
+    await rig.watch(view="d" * 50)
+    assert rig.told("incident.update_due") == []
+    await rig.watch(view="d" * 140)
+    rig = await rig.restart()
+    await rig.watch(view="d" * 10)
+    assert len(rig.told("incident.update_due")) == 2
+    note = {"id": "I-1", "author": "ops", "text": "a new disk is on its way"}
+    await rig.learn(fact("incident.updated", rig.clock.now(), **note))
+    await rig.watch(view="d" * 140)
+    assert len(rig.told("incident.update_due")) == 2
+
+
 async def test_an_asserted_outage_is_an_incident_of_its_own() -> None:
     """What no probe can see opens an incident when it is asserted and ends it when it ends."""
     rig = await Rig(settings_of([endpoint()], [holdername(GUID, "view")])).start()

@@ -160,9 +160,9 @@ def _records(book: Book, guid: str, outage: SeriesOutage) -> list[Record]:
         until = outage.interval.end if view.restored_at is None else view.restored_at
         if (
             record.standing
-            and guid in view.holdernames
             and view.started_at < outage.interval.end
             and until > outage.interval.start
+            and guid in view.holdernames
         ):
             found.append(record)
     return sorted(found, key=lambda record: (record.view.started_at, record.id))
