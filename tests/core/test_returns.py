@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -259,6 +260,35 @@ def test_two_declarations_with_one_reason_are_one_row() -> None:
     assert [interval for interval, *_ in told(found)] == [
         span("2026-03-17T00:10", "2026-03-17T00:50")
     ]
+
+
+@given(
+    st.text("udil", min_size=5, max_size=60),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(1, 12)), max_size=3),
+    st.one_of(st.none(), st.tuples(st.integers(0, 300), st.integers(1, 120))),
+)
+def test_returns_agree_with_the_account(
+    results: str, windows: list[tuple[int, int, int]], asserted: tuple[int, int] | None
+) -> None:
+    """Whatever happened, rows sum to the unavailable time, the scheduled ones to the declared."""
+    begun = at("2026-03-16T22:00")
+    found = known()
+    watch(found, "u", at("2026-02-01"), "view", STEP)
+    for number, (start, length, days) in enumerate(windows):
+        window = Interval.lasting(begun + start * MINUTE, length * MINUTE)
+        told_at = begun - days * DAY
+        found.learn(declaration(told_at, window, id=f"D-{number}", reason=f"work {number}"))
+    if asserted is not None:
+        start, end = begun + asserted[0] * MINUTE, begun + sum(asserted) * MINUTE
+        found.learn(assertion(LATER, start, end))
+    watch(found, results + "uu", begun, "view", 5 * MINUTE)
+    for service in (Service.FIND, Service.VIEW):
+        listed = rows(found, GUID, service, MARCH, LATER)
+        figures = found.account(series_of(GUID, service), MARCH, LATER)
+        total = sum((row.interval.duration for row in listed), timedelta())
+        scheduled = (row.interval.duration for row in listed if row.scheduled)
+        assert total == figures.unavailable
+        assert sum(scheduled, timedelta()) == figures.tally.in_class(Class.DECLARED)
 
 
 def test_more_intervals_than_are_allowed_are_merged() -> None:
