@@ -102,6 +102,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "outage.withdraw",
         *(f"incident.{step}" for step in ("acknowledge", "report", "update", "attest", "close")),
         "slo.approve",
+        "endpoint.acknowledge_change",
         "alerts.test",
         "alerts.resend",
     }
@@ -208,6 +209,7 @@ async def test_status_says_what_is_known_now(place: Place) -> None:
         "id": "view-main",
         "service": "view",
         "environment": "live",
+        "lifecycle": "live",
         "group": "one",
         "state": "down",
         "phase": "outage",
@@ -222,6 +224,7 @@ async def test_status_says_what_is_known_now(place: Place) -> None:
             "remaining_s": 12174,
             "verdict": "running",
         },
+        "findings": [],
     }
     [incident] = found["incidents"]
     assert (incident["id"], incident["deadline"], incident["elapsed_s"]) == (

@@ -28,6 +28,9 @@ from monitor.errors import IdentityError
 _HEAD = 4096
 """Bytes of an answer that are read at most; they are thrown away."""
 
+_LINGER = 1.0
+"""Seconds to wait for the body, which a page that refuses has, once the head is there."""
+
 _CANNOT = frozenset(
     {
         "NO_CIPHERS_AVAILABLE",
@@ -184,13 +187,18 @@ def _request(endpoint: Endpoint, url: URL, user_agent: str) -> bytes:
 
 
 async def _first_bytes(reader: asyncio.StreamReader) -> bytes:
-    """The beginning of an answer: until there is enough of it, or it ends."""
+    """The beginning of an answer: its head, and what soon follows of its body."""
     data = b""
-    while len(data) < _HEAD:
+    while b"\r\n\r\n" not in data and len(data) < _HEAD:
         more = await reader.read(_HEAD - len(data))
         if not more:
-            break
+            return data
         data += more
+    # One who leaves the connection open has answered all the same.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while len(data) < _HEAD and (more := await reader.read(_HEAD - len(data))):
+                data += more
     return data
 
 
