@@ -78,4 +78,5 @@ def returns_document(
     for service, found in given.items():
         correction = returns.corrected(book, service, month)
         drafted |= returns.bodies(month, service, found, correction=correction, late=late)
-    return {"manifest": returns.manifest(month, drafted), "bodies": drafted}
+    warnings = returns.warnings(book, month, given)
+    return {"manifest": returns.manifest(month, drafted, warnings), "bodies": drafted}

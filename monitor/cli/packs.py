@@ -136,7 +136,9 @@ def _returns_text(document: Document) -> str:
     keys = ("file", "request", "submission_reason", "submission_status", "guids", "rows", "bytes")
     rows = [[entry[key] for key in keys] for entry in document["manifest"]["bodies"]]
     headings = ["file", "request", "reason", "status", "GUIDs", "rows", "bytes"]
-    return "\n".join([table(headings, rows, none="nothing to send"), *_files_text(document)])
+    warned = [f"Warning: {plain(text)}" for text in document["manifest"]["warnings"]]
+    listed = table(headings, rows, none="nothing to send")
+    return "\n".join([listed, *_files_text(document), *warned])
 
 
 # --- Files --------------------------------------------------------------------------------------

@@ -21,10 +21,11 @@ from monitor.core.book import Book
 from monitor.core.downtime import Kind, Series
 from monitor.core.endpoint import Service
 from monitor.core.incident import Record
-from monitor.core.interval import Interval
+from monitor.core.interval import MICROSECOND, Interval
 from monitor.core.month import Month, show_instant
 from monitor.core.outage import Class, Part, SeriesOutage
 from monitor.core.rules import RULES_VERSION
+from monitor.core.seal import standing
 from monitor.errors import BadInstant
 
 SERVICES = (Service.FIND, Service.VIEW)
@@ -233,6 +234,52 @@ def _merged(run: Sequence[Row]) -> Row:
     return Row(whole, all(row.scheduled for row in run), reason)
 
 
+def warnings(
+    book: Book, month: Month, given: Mapping[Service, Mapping[str, Sequence[Row]]]
+) -> list[str]:
+    """What whoever sends the returns should know: unsealed, waiting, differing or unknown figures."""
+    known = standing(book.seals.get(str(month), ()))
+    if known is None:
+        return [f"{month} is not sealed yet: its figures may still change"]
+    found = []
+    if known.proposed is not None:
+        found.append(
+            f"a restatement of {month} waits for approval (monitor slo approve): these returns"
+            " already say what it would"
+        )
+    returned = {service.value for service in given}
+    differing: list[str] = []
+    unknown: list[str] = []
+    for row in known.rows:
+        service, guid = row["series"].get("service"), row["series"].get("holdername")
+        listed = given[Service(service)].get(guid) if service in returned else None
+        if listed is None:
+            continue
+        if _lost(listed) != _exact(row["unavailable_s"]):
+            differing.append(f"{guid} {service}")
+        if row["unknown_s"]:
+            unknown.append(f"{guid} {service}")
+    if differing:
+        found.append(f"other than the sealed figures, or merged: {_some(differing)}")
+    if unknown:
+        found.append(f"some time is unknown, and is not returned as unavailable: {_some(unknown)}")
+    return found
+
+
+def _lost(listed: Sequence[Row]) -> int:
+    """The length of all rows in microseconds."""
+    return sum((row.interval.duration for row in listed), timedelta()) // MICROSECOND
+
+
+def _exact(seconds: float) -> int:
+    return round(seconds * 1_000_000)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 # -- bodies ----------------------------------------------------------------------------------------
 
 
@@ -316,14 +363,15 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield batch
 
 
-def manifest(month: Month, drafted: Mapping[str, Body]) -> Body:
-    """What there is to send, and where: each body with its sums."""
+def manifest(month: Month, drafted: Mapping[str, Body], warnings: Sequence[str] = ()) -> Body:
+    """What there is to send, and where: each body with its sums; and what to know before."""
     bounds = month.interval
     return {
         "month": str(month),
         "period": {"start": show_instant(bounds.start), "end": show_instant(bounds.end)},
         "rules": RULES_VERSION,
         "bodies": [_entry(name, body) for name, body in drafted.items()],
+        "warnings": list(warnings),
     }
 
 

@@ -34,6 +34,7 @@ from monitor.core.returns import (
     rendered,
     rows,
     stable_id,
+    warnings,
 )
 from monitor.errors import BadInstant
 from tests.core.builders import (
@@ -58,6 +59,8 @@ from tests.core.builders import (
 )
 from tests.returns_schema import BODY
 
+IDLE = "99999999-2222-4333-8444-555555555555"
+MILLISECOND = timedelta(milliseconds=1)
 MARCH, APRIL = Month(2026, 3, LONDON), Month(2026, 4, LONDON)
 LATER = at("2026-06-01")
 STEP = MINUTE
@@ -364,6 +367,45 @@ def test_a_restatement_makes_a_correction_of_its_service() -> None:
     found.learn(Fact(LATER, "restatement", {**body, "number": 2, "changes": changes}))
     assert corrected(found, Service.VIEW, MARCH)
     assert not corrected(found, Service.FIND, MARCH)
+
+
+def sealed_row(guid: str, service: str, lost: float, unknown: float = 0) -> dict[str, Any]:
+    series = {"holdername": guid, "service": service}
+    return {"series": series, "unavailable_s": lost, "unknown_s": unknown}
+
+
+def seal_of(*listed: dict[str, Any]) -> Fact:
+    return Fact(LATER, "seal", {"month": "2026-03", "rows": list(listed)})
+
+
+def test_returns_before_sealing_are_warned_of() -> None:
+    """Until the month is sealed its figures may change."""
+    [text] = warnings(known(), MARCH, {Service.VIEW: {GUID: []}})
+    assert "2026-03 is not sealed yet" in text
+
+
+def test_sealed_figures_that_agree_call_for_no_warning() -> None:
+    """Rows that sum to the sealed figure, to the microsecond, are as they should be."""
+    endpoint_row = {"series": {"endpoint": "view"}, "unavailable_s": 9, "unknown_s": 9}
+    refresh = sealed_row(GUID, "pat-refresh", 5, 5)
+    found = known(
+        seal_of(endpoint_row, refresh, sealed_row(GUID, "view", 1.5), sealed_row(IDLE, "view", 3))
+    )
+    row = Row(Interval.lasting(at("2026-03-02"), 1500 * MILLISECOND), False, "x")
+    assert warnings(found, MARCH, {Service.FIND: {}, Service.VIEW: {GUID: [row]}}) == []
+
+
+def test_sealed_figures_that_differ_are_warned_of() -> None:
+    """What differs from the seal, waits for approval or is unknown is said, the first three by name."""
+    guids = [f"0000000{n}-0000-4000-8000-000000000000" for n in range(5)]
+    found = known(seal_of(*(sealed_row(guid, "view", 60, 30) for guid in guids)))
+    body = {"month": "2026-03", "changes": [{"now": {}}]}
+    found.learn(Fact(LATER, "restatement_proposed", body))
+    waits, differs, unknown = warnings(found, MARCH, {Service.VIEW: {guid: [] for guid in guids}})
+    assert "waits for approval" in waits
+    assert differs.startswith("other than the sealed figures")
+    assert differs.endswith(f"{guids[2]} view and 2 more")
+    assert unknown.startswith("some time is unknown")
 
 
 # --- bodies ---
