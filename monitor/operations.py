@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from monitor import declare, findings, paperwork, planning, snapshot
+from monitor import declare, findings, paperwork, planning, snapshot, why
 from monitor.core import returns
 from monitor.core.alert import Event
 from monitor.core.book import Book
@@ -29,6 +29,7 @@ from monitor.core.interval import BEGINNING, Interval
 from monitor.core.month import Month, show_instant
 from monitor.core.planning import Planning
 from monitor.core.rules import RULES_VERSION
+from monitor.core.verdict import Observation
 from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
 from monitor.desk import Desk
@@ -756,6 +757,24 @@ async def _resend(call: Call) -> Document:
         )
     resent = await store.resend(dead if everything else sorted(set(wanted or ())), call.now)
     return {"ok": True, "resent": resent, "warnings": _undelivered(call) if resent else []}
+
+
+# -- why -------------------------------------------------------------------------------------------
+
+
+@_operation(
+    "explain",
+    "why the state and class at an instant are what they are",
+    id=NEEDED,
+    at=NEEDED,
+    service=TEXT,
+)
+async def _explain(call: Call) -> Document:
+    def seen(endpoint: str, start: datetime, end: datetime) -> list[Observation]:
+        samples = call.desk.store.observations(endpoint, start, end)
+        return [sample.observation for sample in samples]
+
+    return why.explanation(call.book, call.given, call.now, seen)
 
 
 # -- observations ----------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "returns",
         "alerts.dead",
         "endpoint.observations",
+        "explain",
     }
     assert {name for name in OPERATIONS if name not in reads} == {
         *(f"downtime.{step}" for step in ("declare", "notify", "amend", "cancel", "complete")),

@@ -12,6 +12,7 @@ from monitor.cli.check import check, config, identity
 from monitor.cli.common import Program
 from monitor.cli.downtime import downtime
 from monitor.cli.endpoint import endpoint
+from monitor.cli.explain import explain
 from monitor.cli.holdername import holdername
 from monitor.cli.incident import incident, outage
 from monitor.cli.look import alerts, slo, status
@@ -48,6 +49,7 @@ for command in (
     holdername,
     slo,
     returns,
+    explain,
     replay,
     ledger,
     store,

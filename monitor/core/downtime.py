@@ -14,7 +14,7 @@ from itertools import pairwise
 from monitor.core.endpoint import Service
 from monitor.core.fact import BadFact, Body, Fact
 from monitor.core.holdername import Register
-from monitor.core.interval import FOREVER, Interval, IntervalSet
+from monitor.core.interval import FOREVER, MICROSECOND, Interval, IntervalSet
 from monitor.core.month import show_instant
 from monitor.core.notice import enough
 from monitor.core.planning import ChangeClass
@@ -248,6 +248,90 @@ def _graded(
     else:
         late = inside.end <= known
         yield Covered(inside, cover, name, version.kind, told, part.start, late=late)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One version of a declaration held against one instant of a series.
+
+    `against` says why it does not count, in order; empty if it does. `covers` is how it counts.
+    """
+
+    version: Version
+    effective_at: datetime | None
+    against: tuple[str, ...]
+    covers: Covered | None
+
+
+def considered(
+    declaration: Declaration, series: Series, instant: datetime, register: Register, rules: Rules
+) -> list[Considered]:
+    """Each version of a declaration, and why it does or does not cover an instant of a series."""
+    covers = [
+        cover
+        for cover in covered_by(declaration, series, register, rules)
+        if instant in cover.interval
+    ]
+    current = declaration.version_at(instant, rules)
+    found = []
+    for version in declaration.versions:
+        against = tuple(_against(declaration, version, current, series, instant, register, rules))
+        found.append(
+            Considered(
+                version,
+                version.effective_at(rules),
+                against,
+                covers[0] if covers and version is current else None,
+            )
+        )
+    return found
+
+
+def _against(
+    declaration: Declaration,
+    version: Version,
+    current: Version | None,
+    series: Series,
+    instant: datetime,
+    register: Register,
+    rules: Rules,
+) -> Iterator[str]:
+    """Why a version does not count at an instant; what decides is asked, not repeated."""
+    effective = version.effective_at(rules)
+    if effective is None:
+        yield "MaPS was not told of it: a draft has no effect"
+    elif effective > instant:
+        late = "told to MaPS" if effective == version.notified_at else "recorded"
+        yield f"not in effect yet: {late} only at {show_instant(effective)}"
+    elif declaration.cancelled_at is not None and declaration.cancelled_at <= instant:
+        yield f"cancelled at {show_instant(declaration.cancelled_at)}"
+    elif version is not current:
+        yield "superseded by a later version in force"
+    if instant not in version.window:
+        edge = "begins only at" if instant < version.window.start else "was over at"
+        mark = version.window.start if instant < version.window.start else version.window.end
+        yield f"its window {edge} {show_instant(mark)}"
+    yield from _out_of_scope(version.scope, series, instant, register)
+
+
+def _out_of_scope(
+    scope: Scope, series: Series, instant: datetime, register: Register
+) -> Iterator[str]:
+    """Which narrowing leaves the series out at an instant: each is asked alone (accounting 4.5)."""
+    moment = Interval.lasting(instant, MICROSECOND)
+    alone = (
+        (Scope(services=scope.services), "services: this service is not among those named"),
+        (Scope(endpoints=scope.endpoints), "endpoints: none named serves this series then"),
+        (
+            Scope(holdernames=scope.holdernames),
+            "holdernames: not every one active then is named"
+            if series.endpoint is not None
+            else "holdernames: this one is not among those named",
+        ),
+    )
+    for narrowing, what in alone:
+        if not in_scope(series, narrowing, moment, register):
+            yield f"out of scope by {what}"
 
 
 class Calendar:

@@ -74,6 +74,43 @@ def enough(notified_at: datetime, start: datetime, rules: Rules) -> bool:
     return sum(1 for _ in counted) == rules.notice_days
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeDay:
+    """One civil day between notification and start: whether it counts, and why."""
+
+    day: date
+    counts: bool
+    why: str
+
+
+def day_by_day(notified_at: datetime, start: datetime, rules: Rules) -> list[NoticeDay]:
+    """How the notice was counted: each day from the notification to the start, both included."""
+    told = civil(notified_at, rules.zone).date()
+    first, last = counted_day(notified_at, rules), civil(start, rules.zone).date()
+    counted = set(counting_days(notified_at, start, rules))
+    found = []
+    day = told
+    while day <= last:
+        found.append(NoticeDay(day, day in counted, _why(day, told, first, last, counted, rules)))
+        day += _DAY
+    return found
+
+
+def _why(day: date, told: date, first: date, last: date, counted: set[date], rules: Rules) -> str:
+    if day in counted:
+        return "working day"
+    if day == first:
+        return "counts as the day of notification"
+    if day == told:
+        on = "at or after the cut-off" if is_working_day(day, rules) else "on a non-working day"
+        return f"told {on}: counts as told on {first.isoformat()}"
+    if day.weekday() >= 5:
+        return "weekend"
+    if not is_working_day(day, rules):
+        return "bank holiday"
+    return "day of the start" if day == last else f"before the counted day {first.isoformat()}"
+
+
 def latest_notification(start: datetime, rules: Rules) -> datetime:
     """The instant before which MaPS must be told so that `start` has enough notice.
 
