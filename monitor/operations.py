@@ -26,6 +26,7 @@ from monitor.core.endpoint import Service
 from monitor.core.fact import Fact
 from monitor.core.incident import IncidentState, Record
 from monitor.core.interval import BEGINNING, Interval
+from monitor.core.maps import take
 from monitor.core.month import Month, show_instant
 from monitor.core.planning import Planning
 from monitor.core.rules import RULES_VERSION
@@ -457,6 +458,26 @@ async def _cancel(call: Call) -> Document:
 )
 async def _complete(call: Call) -> Document:
     return await _ended(call, declare.completed)
+
+
+@_operation(
+    "downtime.import",
+    "take MaPS' own downtime from its calendar; again and again, nothing doubles",
+    write=True,
+    calendar=NEEDED,
+    format=NEEDED,
+)
+async def _import(call: Call) -> Document:
+    from monitor.adapters.calendars import Format, read_calendar  # slow, and seldom needed
+
+    form = call.given.choice("format", Format)
+    assert form is not None
+    text, zone = call.arguments["calendar"], call.book.rules.zone
+    events = await _in_thread(partial(read_calendar, text, form, zone))
+    known = call.book.calendar.declarations
+    taken = [take(event, known, now=call.now, author=call.author) for event in events]
+    await call.desk.cycle.learn([one.fact for one in taken if one.fact is not None])
+    return {"ok": True, "events": [snapshot.taken_document(one) for one in taken]}
 
 
 @_operation("downtime.list", "declarations that are not over, or all", all=FLAG)

@@ -19,6 +19,7 @@ from monitor.core.fact import Fact, fact_document
 from monitor.core.incident import Incident, IncidentKind, Record
 from monitor.core.interval import BEGINNING, MICROSECOND, Interval
 from monitor.core.lifecycle import lifecycle
+from monitor.core.maps import Taken
 from monitor.core.month import Month, show_instant
 from monitor.core.notice import Notice
 from monitor.core.outage import Class, SeriesOutage
@@ -447,6 +448,22 @@ def notice_document(notice: Notice, enough: bool, notify_before: datetime) -> Do
         "needed": notice.needed,
         "enough": enough,
         "notify_before": show_instant(notify_before),
+    }
+
+
+def taken_document(taken: Taken) -> Document:
+    """An event of MaPS' calendar and what became of it; `id` is that of its declaration."""
+    event = taken.event
+    return {
+        "uid": event.uid,
+        "id": taken.id,
+        "outcome": taken.outcome.value,
+        "why": taken.why,
+        "window": {
+            "start": show_instant(event.window.start),
+            "end": show_instant(event.window.end),
+        },
+        "reason": event.summary,
     }
 
 

@@ -99,6 +99,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
     }
     assert {name for name in OPERATIONS if name not in reads} == {
         *(f"downtime.{step}" for step in ("declare", "notify", "amend", "cancel", "complete")),
+        "downtime.import",
         "outage.assert",
         "outage.withdraw",
         *(f"incident.{step}" for step in ("acknowledge", "report", "update", "attest", "close")),

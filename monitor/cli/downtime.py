@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from monitor.cli.common import Common, F, author_option, common, finish, names_option
-from monitor.cli.planning import plan_text
+from monitor.cli.planning import FORMATS, calendar_text, format_of, imported_text, plan_text
 from monitor.cli.reach import perform
 from monitor.cli.render import declaration_text, declarations_text, declared_text
 
@@ -151,6 +152,25 @@ def cancel(shared: Common, author: str | None, **given: Any) -> None:
 def complete(shared: Common, author: str | None, **given: Any) -> None:
     """Record that the work of declaration ID is done, with its actual times."""
     finish(shared, perform(shared, "downtime.complete", given, author), declared_text)
+
+
+@downtime.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="how FILE is written (default: by its name, which ends in .ics or .csv)",
+)
+@author_option
+@common()
+def import_(shared: Common, author: str | None, file: Path, format: str | None) -> None:
+    """Take MaPS' own downtime from its calendar: iCalendar, or CSV with uid, start, end, summary.
+
+    Each event becomes a declaration of kind maps, known again by its UID: importing again changes
+    what changed, cancels what is marked cancelled, and doubles nothing.
+    """
+    given = {"format": format or format_of(file), "calendar": calendar_text(file)}
+    finish(shared, perform(shared, "downtime.import", given, author), imported_text)
 
 
 @downtime.command("list")

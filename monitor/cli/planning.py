@@ -1,13 +1,17 @@
-"""`downtime plan` for people: what speaks for and against a window, and better ones."""
+"""`downtime plan` for people, and `downtime import`: what they read, and what they say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
 from monitor.cli import show
 from monitor.cli.common import Document, plain
+from monitor.errors import UsageError
+
+FORMATS = ("ics", "csv")
 
 
 def plan_text(document: Document) -> str:
@@ -100,3 +104,40 @@ def _passed_over(rows: list[Document]) -> str:
     lines = ["Change windows passed over:"]
     lines += [f"{_span(row['change_window'])}: {plain('; '.join(row['why']))}" for row in rows]
     return "\n".join(lines)
+
+
+def calendar_text(file: Path) -> str:
+    """What a calendar says. Raises UsageError."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: is not UTF-8 text; export the calendar anew") from None
+    except OSError as trouble:
+        raise UsageError(f"{file}: {trouble.strerror}") from None
+
+
+def format_of(file: Path) -> str:
+    """The format that a name ends in. Raises UsageError."""
+    ending = file.suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        raise UsageError(f"{file}: ends in neither .ics nor .csv; say which with --format")
+    return ending
+
+
+def imported_text(document: Document) -> str:
+    """What became of each event."""
+    return show.table(
+        ["id", "outcome", "from", "to", "reason", "why"],
+        [
+            [
+                row["id"],
+                row["outcome"],
+                show.local(row["window"]["start"]),
+                show.local(row["window"]["end"]),
+                row["reason"],
+                row["why"],
+            ]
+            for row in document["events"]
+        ],
+        none="The calendar has no events.",
+    )
