@@ -413,11 +413,7 @@ class Book:
                 and (found := self._endpoint_outage(series, outage, now)) is not None
                 and found.interval.clip(known) is not None
             ]
-        return [
-            found
-            for found in self._holdername_outages(series, now)
-            if found.interval.clip(known) is not None
-        ]
+        return self._holdername_outages(series, now, known)
 
     def _endpoint_outage(
         self, series: Series, outage: Outage, now: datetime
@@ -471,11 +467,18 @@ class Book:
                     goes_on = one.is_open(now) and part.end == now and bool(serving_now)
                     yield part, goes_on, Source.ASSERTED, one.learned_at
 
-    def _holdername_outages(self, series: Series, now: datetime) -> list[SeriesOutage]:
-        """Maximal spans of the endpoints' outages and assertions, merged (accounting 5)."""
+    def _holdername_outages(
+        self, series: Series, now: datetime, bounds: Interval
+    ) -> list[SeriesOutage]:
+        """Maximal spans of the endpoints' outages and assertions, merged (accounting 5).
+
+        Those that reach into bounds, whole: the years before cost next to nothing.
+        """
         given = list(self._contributions(series, now))
         found = []
         for whole in IntervalSet(part for part, *_ in given):
+            if whole.clip(bounds) is None:
+                continue
             inside = [item for item in given if item[0].clip(whole) is not None]
             sources = {source for _, _, source, _ in inside}
             found.append(
