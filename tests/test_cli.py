@@ -58,7 +58,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         |outage assert|outage withdraw|incident list|incident show|incident acknowledge
         |incident report|incident update|incident attest|incident close|ledger export|store check
         |store backup|store migrate|identity show|identity check|config schema|alerts test
-        |alerts dead|alerts resend|token create|slo approve"""
+        |alerts dead|alerts resend|token create|slo approve|report"""
     assert {name.strip() for name in wanted.split("|")} <= set(NAMES)
 
 

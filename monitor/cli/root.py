@@ -19,6 +19,7 @@ from monitor.cli.look import alerts, slo, status
 from monitor.cli.packs import returns
 from monitor.cli.probe import probe
 from monitor.cli.replay import replay
+from monitor.cli.report import report
 from monitor.cli.service import run, sandbox
 from monitor.cli.store import ledger, store
 from monitor.cli.token import token
@@ -51,6 +52,7 @@ for command in (
     returns,
     explain,
     replay,
+    report,
     ledger,
     store,
     identity,
