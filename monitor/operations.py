@@ -720,7 +720,7 @@ async def _returns(call: Call) -> Document:
             given[service][guid] = returns.rows(book, guid, service, month, now)
             await asyncio.sleep(0)
     late = bool(call.arguments.get("late"))
-    return paperwork.returns_document(book, month, given, late=late)
+    return await _in_thread(partial(paperwork.returns_document, book, month, given, late=late))
 
 
 # -- alerts ----------------------------------------------------------------------------------------

@@ -334,9 +334,12 @@ def _timeline_step(fact: Fact) -> Document:
 
 
 def _suggested(view: Incident) -> str:
-    """An overrun is told on the ticket of the planned work (domain.md section 6)."""
-    overran = view.kind is IncidentKind.OUTAGE and view.declaration is not None
-    return "comment on the planned ticket" if overran else "report an incident"
+    """What to tell MaPS: an overrun on its declaration's ticket (domain.md section 6)."""
+    if view.kind is IncidentKind.EMERGENCY_FIX:
+        return "report an incident: an emergency fix, with its reasons"
+    if view.declaration is not None:
+        return f"comment on the ticket of {view.declaration}, which it overran"
+    return "report an incident"
 
 
 def _step(taken: tuple[datetime, str] | None) -> Document | None:

@@ -408,7 +408,7 @@ async def test_a_window_covers_the_outage_it_announced(place: Place) -> None:
     incident = await broken(place)
     found = await do(place, "incident.show", id=incident)
     assert (found["started_at"], found["declaration"]) == ("2026-03-10T09:15:00Z", "D-1")
-    assert found["suggested_action"] == "comment on the planned ticket"
+    assert found["suggested_action"] == "comment on the ticket of D-1, which it overran"
     [outage] = (await do(place, "outage.list"))["outages"]
     assert [part["class"] for part in outage["parts"]] == ["declared", "overrun"]
 

@@ -320,8 +320,8 @@ def test_a_timeline_tells_each_step_once_and_briefly(book: Book) -> None:
     ("window", "kind", "action"),
     [
         (None, None, "report an incident"),
-        ((-60, 30), "planned", "comment on the planned ticket"),
-        ((-60, 3600), "emergency", "report an incident"),
+        ((-60, 30), "planned", "comment on the ticket of D-1, which it overran"),
+        ((-60, 3600), "emergency", "report an incident: an emergency fix, with its reasons"),
     ],
 )
 def test_only_an_overrun_is_a_comment_on_the_planned_ticket(
