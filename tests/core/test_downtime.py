@@ -28,6 +28,7 @@ from monitor.core.endpoint import Service
 from monitor.core.fact import BadFact, Fact
 from monitor.core.holdername import Holdername, Register
 from monitor.core.interval import FOREVER, Interval
+from monitor.core.planning import ChangeClass
 from monitor.core.rules import LateRecords, Rules
 from tests.core.builders import (
     GUID,
@@ -366,6 +367,30 @@ def test_notice_is_counted_to_the_start_of_the_window_part() -> None:
     known = register(holdername(GUID, "view", start="2026-03-25"))
     found = chain(declaration(told, window, holdernames=[GUID]))
     assert covers(found, known=known) == [(span("2026-03-25", "2026-03-25T12:00"), SHORT)]
+
+
+# --- technical changes and freezes ---
+
+
+def test_a_technical_change_stays_until_amended() -> None:
+    """So does the reason that overrides a freeze; null takes either away."""
+    given = {"technical_change": "TC-7", "change_class": "minor", "freeze_override": "agreed"}
+    found = chain(
+        declaration(TOLD, WINDOW, **given),
+        amendment(after(hours=1), reason="more"),
+        amendment(after(hours=2), technical_change="TC-8", change_class="significant"),
+        amendment(after(hours=3), technical_change=None, change_class=None, freeze_override=None),
+    )
+    assert [
+        (one.technical_change, one.change_class, one.freeze_override) for one in found.versions
+    ] == [
+        ("TC-7", ChangeClass.MINOR, "agreed"),
+        ("TC-7", ChangeClass.MINOR, "agreed"),
+        ("TC-8", ChangeClass.SIGNIFICANT, "agreed"),
+        (None, None, None),
+    ]
+    with pytest.raises(BadFact, match="change_class: must be one of minimal, minor"):
+        chain(declaration(TOLD, WINDOW, change_class="huge"))
 
 
 # --- the calendar ---
