@@ -180,11 +180,19 @@ def downtime_pack(
             ("Date of the downtime", _dates(latest.window, book)),
             ("Planned start", _time(latest.window.start, book)),
             ("Planned end", _time(latest.window.end, book)),
-            ("Reason", latest.reason),
+            ("Reason", _planned_reason(latest)),
         ),
         guids=tuple(rows),
         comments=tuple(_downtime_comments(book, declaration, version, ticket, now, expected)),
     )
+
+
+def _planned_reason(version: Version) -> str:
+    """Why, and the technical change that needs the downtime (seed-004)."""
+    if version.technical_change is None:
+        return version.reason
+    sort = "" if version.change_class is None else f" ({version.change_class.value})"
+    return f"{version.reason}\nTechnical change: {version.technical_change}{sort}"
 
 
 def _downtime_action(declaration: Declaration, ticket: str | None, *, emergency: bool) -> str:

@@ -142,6 +142,21 @@ def test_too_little_notice_takes_the_emergency_route() -> None:
     assert "emergency-fix route" in packed(known(planned(kind="emergency"))).action
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"technical_change": "TC-7"}, "upgrade\nTechnical change: TC-7"),
+        (
+            {"technical_change": "TC-7", "change_class": "minor"},
+            "upgrade\nTechnical change: TC-7 (minor)",
+        ),
+    ],
+)
+def test_a_technical_change_is_named(change: dict[str, str], expected: str) -> None:
+    """The change that needs the downtime stands with the reason."""
+    assert dict(packed(known(planned(**change))).form)["Reason"] == expected
+
+
 def test_nothing_is_submitted_about_downtime_of_maps() -> None:
     """MaPS' own downtime has no pack."""
     with pytest.raises(IllegalStep, match="nothing to submit"):
