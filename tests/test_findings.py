@@ -235,3 +235,20 @@ async def test_a_check_of_an_endpoint_taken_out_meanwhile_is_nothing() -> None:
     told.results = (FOUND,)
     await guard.probe(endpoint("gone"))
     assert rig.facts("security") == []
+
+
+# Readiness
+
+
+async def test_a_pending_endpoint_that_fails_is_told_of_once_a_day_by_the_cycle() -> None:
+    """Housekeeping says so; it opens no incident and counts for nothing."""
+    rig = await Rig(settings_of([endpoint(connected_from=(START + 9 * DAY).date())])).start()
+    for _ in range(2):
+        await rig.watch(view="ddddd")
+        await rig.idle(5 * MINUTE)
+    assert rig.told("endpoint.not_ready") == ["endpoint.not_ready"]
+    rig.clock.forward(DAY)
+    await rig.watch(view="ddd")
+    await rig.idle(2 * MINUTE)
+    assert rig.told("endpoint.not_ready") == ["endpoint.not_ready"] * 2
+    assert rig.told("incident.") == []
