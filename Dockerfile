@@ -1,12 +1,15 @@
 # Any image with Python 3.11 or newer and its venv module will do.
 ARG BASE_IMAGE=python:3.13-slim
+# --build-arg REQUIREMENTS=reports makes an image that writes reports as PDF and XLSX too.
+ARG REQUIREMENTS=runtime
 
 FROM ${BASE_IMAGE} AS build
+ARG REQUIREMENTS
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY requirements/ requirements/
 RUN python3 -m venv /opt/monitor \
-    && /opt/monitor/bin/python -m pip install --require-hashes -r requirements/runtime.txt \
+    && /opt/monitor/bin/python -m pip install --require-hashes -r requirements/${REQUIREMENTS}.txt \
     && python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --require-hashes -r requirements/build.txt
 COPY LICENSE README.md pyproject.toml ./
@@ -16,6 +19,13 @@ RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-di
     && install -d -o 10001 -g 10001 -m 0700 /opt/state
 
 FROM ${BASE_IMAGE}
+ARG REQUIREMENTS
+# What WeasyPrint draws text with, and a font.
+RUN if [ "$REQUIREMENTS" = reports ]; then \
+        apt-get update && apt-get install -y --no-install-recommends \
+            fonts-dejavu-core libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 \
+        && rm -rf /var/lib/apt/lists/*; \
+    fi
 COPY --from=build /opt/monitor /opt/monitor
 COPY --from=build --chown=10001:10001 /opt/state /var/lib/monitor
 ENV PATH=/opt/monitor/bin:$PATH \

@@ -46,7 +46,8 @@ format: venv-test ## rewrite the code as `make test` wants it
 
 requirements: venv-test ## pin anew what pyproject.toml allows, with hashes (UPGRADE=--upgrade for the newest)
 	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
-	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra reports -c requirements/runtime.txt -o requirements/reports.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/reports.txt -o requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --group build -c requirements/dev.txt -o requirements/build.txt
 
 venv-run:

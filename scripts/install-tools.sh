@@ -17,9 +17,17 @@ need() { # PROGRAM PACKAGE
 need faketime faketime
 need nginx nginx-light
 need openssl openssl
+need pdftotext poppler-utils
+need pdfinfo poppler-utils
 need prometheus prometheus
 need promtool prometheus
 need prometheus-blackbox-exporter prometheus-blackbox-exporter
+# Libraries and a font, without a program of their own: what WeasyPrint draws text with.
+if command -v dpkg >/dev/null 2>&1; then
+    for package in fonts-dejavu-core libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0; do
+        dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+    done
+fi
 missing=${missing# }
 [ -n "$missing" ] || exit 0
 

@@ -99,6 +99,7 @@ def declared() -> dict[str, list[Requirement]]:
     dev = [entry for entry in groups["dev"] if isinstance(entry, str)]
     asked = {
         "runtime.txt": runtime,
+        "reports.txt": [*runtime, *project["project"]["optional-dependencies"]["reports"]],
         "build.txt": groups["build"],
         "dev.txt": [
             *runtime,
@@ -126,7 +127,7 @@ def test_pins_satisfy_what_the_project_asks_for(name: str) -> None:
 def test_what_is_tested_is_what_runs() -> None:
     """The tests run on the very versions that are installed for operators."""
     dev = pinned("dev.txt")
-    others = pinned("runtime.txt") | pinned("build.txt")
+    others = pinned("runtime.txt") | pinned("reports.txt") | pinned("build.txt")
     assert {name: dev.get(name) for name in others} == others
 
 

@@ -11,6 +11,8 @@ PACKAGES = {
     "faketime": "faketime",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "pdfinfo": "poppler-utils",
+    "pdftotext": "poppler-utils",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
