@@ -400,7 +400,8 @@ _WINDOW = {
     **_SCOPE,
 )
 async def _plan(call: Call) -> Document:
-    return planning.plan(call.book, call.given, call.desk.settings().planning, now=call.now)
+    policy = call.desk.settings().planning
+    return await planning.plan(call.book, call.given, policy, now=call.now)
 
 
 @_operation(

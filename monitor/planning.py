@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -14,7 +15,7 @@ from monitor.core.book import Book
 from monitor.core.downtime import Declaration, Version
 from monitor.core.fact import Fact
 from monitor.core.interval import Interval, IntervalSet
-from monitor.core.month import civil, show_instant
+from monitor.core.month import Month, civil, show_instant
 from monitor.core.planning import (
     Candidate,
     Count,
@@ -44,6 +45,14 @@ class _Desk:
     planning: Planning
     budgets: Budgets
     now: datetime
+    known: dict[Interval, list[tuple[Month, list[Spending]]]] = field(default_factory=dict)
+
+    def spendings(self, asked: Declaration) -> list[tuple[Month, list[Spending]]]:
+        """What a window takes of each month and series, worked out once."""
+        window = asked.latest.window
+        if window not in self.known:
+            self.known[window] = list(declare.spendings(asked, self.budgets))
+        return self.known[window]
 
     def counts(self, window: Interval) -> tuple[Count, ...]:
         return counts(self.now, window.start, self.book.rules, self.planning)
@@ -52,7 +61,7 @@ class _Desk:
         return declare.maps_downtime(self.book, self.now)
 
 
-def plan(book: Book, given: Given, planning: Planning, *, now: datetime) -> Document:
+async def plan(book: Book, given: Given, planning: Planning, *, now: datetime) -> Document:
     """Judge a window of planned downtime as if MaPS were told of it now; nothing is recorded.
 
     `ok` is false if anything stands in `objections`: notice, freeze, MaPS' own downtime, budget.
@@ -62,7 +71,7 @@ def plan(book: Book, given: Given, planning: Planning, *, now: datetime) -> Docu
     asked = _asked(book, given, now)
     version = asked.latest
     objections = list(_objections(desk, asked))
-    good, passed_over = _others(desk, asked)
+    good, passed_over = await _others(desk, asked)
     return {
         "ok": not objections,
         "now": show_instant(now),
@@ -135,7 +144,7 @@ def _objections(desk: _Desk, asked: Declaration) -> Iterator[str]:
                 f"MaPS' own downtime {one.id}, {show_instant(away.start)} to"
                 f" {show_instant(away.end)}: stay out of its way"
             )
-    for month, found in declare.spendings(asked, desk.budgets):
+    for month, found in desk.spendings(asked):
         yield from declare.overspent_warnings(month, found)
 
 
@@ -149,7 +158,7 @@ def _warnings(desk: _Desk, asked: Declaration) -> Iterator[str]:
     found = desk.counts(version.window)
     if not agree(found):
         yield declare.counting_text(found)
-    for month, spent in declare.spendings(asked, desk.budgets):
+    for month, spent in desk.spendings(asked):
         yield from declare.risk_warnings(month, spent)
     yield from declare.scope_warnings(desk.book, version)
 
@@ -157,17 +166,18 @@ def _warnings(desk: _Desk, asked: Declaration) -> Iterator[str]:
 # -- better windows --------------------------------------------------------------------------------
 
 
-def _others(desk: _Desk, asked: Declaration) -> tuple[list[Document], list[Document]]:
+async def _others(desk: _Desk, asked: Declaration) -> tuple[list[Document], list[Document]]:
     """The next change windows that would do, best first, and those before that would not.
 
     Best is what suffices however notice is counted and even if an outage of now goes on; of these,
-    the soonest.
+    the soonest. Between two windows others get their turn: there may be thousands of series.
     """
     ranked: list[tuple[tuple[bool, bool, datetime], Document]] = []
     passed_over: list[Document] = []
     for candidate in _candidates(desk, asked.latest):
         if len(ranked) == MOST_OFFERED:
             break
+        await asyncio.sleep(0)
         window = candidate.window
         if window == asked.latest.window:
             continue
@@ -196,7 +206,7 @@ def _moved(asked: Declaration, window: Interval) -> Declaration:
 
 def _rank(desk: _Desk, moved: Declaration) -> tuple[bool, bool, datetime]:
     window = moved.latest.window
-    spent = [one for _, found in declare.spendings(moved, desk.budgets) for one in found]
+    spent = [one for _, found in desk.spendings(moved) for one in found]
     risky = any(one.forecast < 0 for one in spent)
     return risky, not agree(desk.counts(window)), window.start
 
@@ -204,7 +214,7 @@ def _rank(desk: _Desk, moved: Declaration) -> tuple[bool, bool, datetime]:
 def _offer(desk: _Desk, moved: Declaration, candidate: Candidate) -> Document:
     window = moved.latest.window
     found = desk.counts(window)
-    spent = [one for _, each in declare.spendings(moved, desk.budgets) for one in each]
+    spent = [one for _, each in desk.spendings(moved) for one in each]
     worst = min(spent, key=lambda one: one.after, default=None)
     return {
         "window": _window(window),
@@ -289,6 +299,6 @@ def _budget_documents(desk: _Desk, asked: Declaration) -> list[Document]:
             "after_s": snapshot.seconds(spending.after),
             "forecast_s": snapshot.seconds(spending.forecast),
         }
-        for month, found in declare.spendings(asked, desk.budgets)
+        for month, found in desk.spendings(asked)
         for spending in found
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,7 @@ def plan(
     **scope: Any,
 ) -> dict[str, Any]:
     given = Given({"start": start, "end": end, **scope}, LONDON)
-    return planning.plan(book, given, policy, now=now)
+    return asyncio.run(planning.plan(book, given, policy, now=now))
 
 
 def declared(book: Book, start: str, end: str, **more: Any) -> None:
