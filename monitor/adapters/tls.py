@@ -159,8 +159,9 @@ def build_context(
 ) -> ssl.SSLContext:
     """A client context that presents the identity and verifies servers against `trust`.
 
-    Without `present` it shows no certificate. `trust` is `system`, `pack` or the path of a PEM bundle; None takes the identity's own. It reads
-    files and takes tens of milliseconds: call it in a thread. Raises IdentityError.
+    Without `present` it shows no certificate. `trust` is `system`, `pack` or the path of a PEM
+    bundle; None takes the identity's own. It reads files and takes tens of milliseconds: call it in
+    a thread. Raises IdentityError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

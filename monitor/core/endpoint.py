@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-
 HYPERCARE = timedelta(days=14)
 """After connection PDP watches an endpoint's stability for two weeks (seed-003)."""
 
