@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from monitor import __version__
 from monitor.report import svg, words
-from monitor.report.tables import said
+from monitor.report.tables import Row, figures, said
 
 GENERATOR = f"pensions-monitor {__version__}"
 CONTENTS = (
@@ -30,13 +30,13 @@ _WHY = {"not_observed": "nothing was observed: the monitor did not run, or was l
 
 def render(content: Mapping[str, Any]) -> str:
     """The whole report as HTML."""
-    figures = {
+    rows = {
         row["series"]["endpoint"]: row for row in content["months"] if "endpoint" in row["series"]
     }
     links = _links(content)
     endpoints = []
     for number, known in enumerate(content["endpoints"], 1):
-        row, days = figures[known["id"]], content["days"]
+        row, days = rows[known["id"]], content["days"]
         endpoints.append(
             {
                 "known": known,
@@ -49,12 +49,27 @@ def render(content: Mapping[str, Any]) -> str:
     return template.render(
         report=content,
         endpoints=endpoints,
-        holdernames=[row for row in content["months"] if "holdername" in row["series"]],
+        holdernames=_alike(content),
         classes=("declared", "declared_short_notice", "overrun", "undeclared"),
         contents=CONTENTS,
         legend=svg.legend(),
         generator=GENERATOR,
     )
+
+
+def _alike(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The holdername series, those of one service with the same figures together.
+
+    Thousands of holdernames share a few endpoints, and so their figures.
+    """
+    found: dict[Row, dict[str, Any]] = {}
+    for row in content["months"]:
+        guid = row["series"].get("holdername")
+        if guid is not None:
+            key = (row["series"]["service"], *figures(row))
+            group = found.setdefault(key, {"row": row, "members": []})
+            group["members"].append((content["holdernames"][guid], guid))
+    return list(found.values())
 
 
 def _links(content: Mapping[str, Any]) -> dict[str, list[tuple[datetime, datetime | None, int]]]:
