@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from monitor.core.alert import Event
 from monitor.core.book import Book
 from monitor.core.downtime import in_scope
 from monitor.core.endpoint import Endpoint
@@ -17,6 +18,8 @@ from monitor.core.lifecycle import lifecycle
 from monitor.core.security import (
     CHANGES,
     Checked,
+    Known,
+    Told,
     certificate_changed,
     fallback,
     taken_in,
@@ -30,6 +33,8 @@ from monitor.ports import Clock
 
 SPREAD = timedelta(minutes=10)
 """After a start the first checks are spread over this long, or over `every` if that is shorter."""
+AT_ONCE = 50
+"""Facts recorded in one change, so that the first look at many endpoints stalls nothing."""
 GOLDEN = 0.6180339887498949
 
 
@@ -56,22 +61,18 @@ class Guard:
         `servers` are the certificates of good handshakes, by endpoint.
         """
         book, now = self._cycle.book, self._clock.now()
+        facts: list[Fact] = []
+        events: list[Event] = []
         for endpoint in book.register.endpoints.values():
-            known = book.security
             leaf = servers.get(endpoint.id)
-            same_leaf = leaf is None or leaf.sha256 in known.leaves.get(endpoint.id, ())
-            if known.urls.get(endpoint.id, endpoint.url) == endpoint.url and same_leaf:
+            if not _news(book.security, endpoint, leaf):
                 continue
-            live = lifecycle(endpoint, now, book.register).connected
-            reference = reference_at(book, endpoint.id, now) if live else None
-            facts, events = url_changed(
-                known, endpoint.id, endpoint.url, now, live=live, reference=reference
-            )
-            if leaf is not None:
-                more = certificate_changed(
-                    known, endpoint.id, leaf, now, live=live, reference=reference
-                )
-                facts, events = facts + more[0], events + more[1]
+            told = _changes(book, endpoint, leaf, now)
+            facts, events = facts + told[0], events + told[1]
+            if len(facts) >= AT_ONCE:
+                await self._cycle.learn(facts, events)
+                facts, events = [], []
+        if facts:
             await self._cycle.learn(facts, events)
 
     async def probe_due(self) -> None:
@@ -101,6 +102,25 @@ class Guard:
         facts, events = taken_in(book.security, endpoint.id, results, now)
         if facts:
             await self._cycle.learn(facts, events)
+
+
+def _news(known: Known, endpoint: Endpoint, leaf: CertificateFacts | None) -> bool:
+    """Whether the URL or the certificate is another one than is known."""
+    if known.urls.get(endpoint.id, endpoint.url) != endpoint.url:
+        return True
+    return leaf is not None and leaf.sha256 not in known.leaves.get(endpoint.id, ())
+
+
+def _changes(book: Book, endpoint: Endpoint, leaf: CertificateFacts | None, now: datetime) -> Told:
+    """What to record of an endpoint's URL and certificate."""
+    known, name = book.security, endpoint.id
+    live = lifecycle(endpoint, now, book.register).connected
+    reference = reference_at(book, name, now) if live else None
+    facts, events = url_changed(known, name, endpoint.url, now, live=live, reference=reference)
+    if leaf is not None:
+        more = certificate_changed(known, name, leaf, now, live=live, reference=reference)
+        facts, events = facts + more[0], events + more[1]
+    return facts, events
 
 
 def reference_at(book: Book, endpoint: str, now: datetime) -> str | None:

@@ -97,6 +97,17 @@ async def test_certificates_are_recorded_and_another_identity_is_told() -> None:
     assert event.data["check"] == "certificate_change"
 
 
+async def test_the_first_look_at_many_endpoints_is_recorded_in_few_changes() -> None:
+    """Each certificate once, fifty facts in a change at most."""
+    names = [f"view-{number}" for number in range(120)]
+    rig, guard, _ = await started(*(endpoint(name) for name in names))
+    before = len(rig.memory.changes)
+    for _ in range(2):
+        await guard.watch({name: leaf("a") for name in names})
+    assert [one.body["endpoint"] for one in rig.facts("certificate.seen")] == names
+    assert len(rig.memory.changes) == before + 3
+
+
 @pytest.mark.parametrize(
     "changes",
     [
