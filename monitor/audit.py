@@ -218,7 +218,7 @@ class _Seals:
                 if fact.type == "seal":
                     self._skip(fact, seq, "no configuration was recorded before it")
                 return
-            if fact.type in ("seal", "restatement"):
+            if fact.type in ("seal", "restatement", "restatement_proposed"):
                 self._compare(self._book, fact, seq)
             self._book.learn(fact)
         except (MonitorError, KeyError, TypeError, ValueError) as trouble:
@@ -249,31 +249,65 @@ class _Seals:
         if self._pruned is not None and from_us(self._pruned) > month.interval.start:
             self._skip(fact, seq, "observations of the month were taken away by retention")
             return
-        told = seal.standing([*book.seals.get(str(month), ()), fact])
-        assert told is not None
-        kept = {_series(row): row for row in told.rows}
-        good = True
-        for series in all_series(book):
-            if not book.eligible(series).clip(month.interval):
-                continue
-            row = month_document(series, month, book.account(series, month, fact.at))
-            was = kept.get(_series(row))
-            if was != row:
-                good = False
-                self._differs(fact, seq, row, was)
+        claimed = {_series(row): row for row in _claimed(fact)}
+        given = {
+            _series(row): row
+            for series in all_series(book)
+            if book.eligible(series).clip(month.interval)
+            for row in [month_document(series, month, book.account(series, month, fact.at))]
+        }
+        # A restatement tells of what changed only; a seal of every series.
+        wanted = given.keys() | claimed.keys() if fact.type == "seal" else claimed.keys()
+        known = seal.standing(book.seals.get(str(month), ()))
+        differing = [
+            (claimed.get(name), given.get(name))
+            for name in sorted(wanted)
+            if claimed.get(name) != given.get(name)
+        ]
+        differing += [
+            (row, None) for row in _replaced(fact) if known is None or row not in known.rows
+        ]
+        for said, right in differing:
+            self._differs(fact, seq, said, right)
+        good = not differing
         self.seen.append(
             {"month": str(month), "type": fact.type, "seq": seq, "checked": True, "ok": good}
         )
 
-    def _differs(self, fact: Fact, seq: int, row: Document, was: Mapping[str, Any] | None) -> None:
+    def _differs(
+        self,
+        fact: Fact,
+        seq: int,
+        claimed: Mapping[str, Any] | None,
+        given: Mapping[str, Any] | None,
+    ) -> None:
+        """Name a row that is said but not given by the facts, given but not said, or another."""
+        row = claimed or given or {}
         name = " ".join(str(part) for part in row["series"].values())
-        if was is None:
+        if claimed is None:
             text = "is not among the sealed figures"
+        elif given is None:
+            text = "is not what the facts before it give"
         else:
-            keys = [key for key in row if row[key] != was.get(key)]
-            text = "; ".join(f"{key}: sealed {was.get(key)}, facts give {row[key]}" for key in keys)
-        what = f"{row['month']}, {name}: {text}"
+            keys = [key for key in given if given[key] != claimed.get(key)]
+            text = "; ".join(
+                f"{key}: sealed {claimed.get(key)}, facts give {given[key]}" for key in keys
+            )
+        what = f"{fact.body['month']}, {name}: {text}"
         self.findings.append(Finding(what, seq, fact.type, show_instant(fact.at)))
+
+
+def _claimed(fact: Fact) -> list[Mapping[str, Any]]:
+    """The rows that a seal, a restatement or a proposal of one says."""
+    if fact.type == "seal":
+        return list(fact.body["rows"])
+    return [change["now"] for change in fact.body["changes"]]
+
+
+def _replaced(fact: Fact) -> list[Mapping[str, Any]]:
+    """The sealed rows that a restatement says it replaces."""
+    changes = fact.body.get("changes", ())
+    return [change["was"] for change in changes if change["was"] is not None]
 
 
 def _series(row: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ import pytest
 from sqlite_utils import Database
 
 from monitor import audit
-from monitor.adapters.chain import AT_ONCE
+from monitor.adapters.chain import AT_ONCE, fact_document
 from monitor.adapters.migrations import migrations
 from monitor.adapters.store import SqliteStore, to_us
+from monitor.core.ledger import link
 from monitor.core.rules import NoticeCalendar
 from monitor.core.verdict import Observation, Reason, Result
 from monitor.errors import FactError, UsageError
@@ -32,6 +33,7 @@ from tests.core.builders import (
     assertion,
     at,
     bank_holidays,
+    cadence,
     endpoint,
     fact,
     holdername,
@@ -364,17 +366,17 @@ async def sealed(path: Path) -> None:
         await seal_months(rig.cycle, "f" * 64, rig.clock.now())
 
 
-def reseal(path: Path, change: str) -> None:
+def reseal(path: Path, change: str, *, again: bool = False) -> None:
     """Change a seal and make the whole chain anew, as somebody would who holds the store."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for trigger in TRIGGERS:
+        for trigger in () if again else TRIGGERS:
             connection.execute(trigger)
         connection.execute(f"UPDATE facts SET body = {change} WHERE type = 'seal'")
         told = connection.execute("SELECT seq, at, type, body FROM facts ORDER BY seq").fetchall()
         previous = "0" * 64
         for seq, when, kind, body in told:
-            document = audit.stored.fact_document(when, kind, json.loads(body))
-            previous = audit.stored.ledger.link(previous, seq, document)  # type: ignore[attr-defined]
+            document = fact_document(when, kind, json.loads(body))
+            previous = link(previous, seq, document)
             connection.execute("UPDATE facts SET hash = ? WHERE seq = ?", (previous, seq))
 
 
@@ -392,6 +394,59 @@ async def test_sealed_figures_are_worked_out_again(tmp_path: Path) -> None:
     assert found["found"] >= 1
     assert found["first_broken"]["type"] == "seal"
     assert "down_s: sealed 900, facts give 1800" in found["first_broken"]["text"]
+
+
+async def test_a_series_left_out_or_put_in_is_found(tmp_path: Path) -> None:
+    """Of a seal, and of a restatement that says another figure before it."""
+    path = tmp_path / "m.db"
+    await sealed(path)
+    reseal(path, """replace(body, '{"endpoint":"view"}', '{"endpoint":"ghost"}')""")
+    said = [each["text"] for each in verified(path)["findings"]]
+    assert any("ghost: is not what the facts before it give" in text for text in said)
+    assert any("2026-03, view: is not among the sealed figures" in text for text in said)
+    reseal(path, """replace(body, '"down_s":1800', '"down_s":1801')""", again=True)
+    said = [each["text"] for each in verified(path)["findings"]]
+    assert any("(restatement" in text and "is not what the facts" in text for text in said)
+
+
+async def test_a_seal_that_makes_no_sense_is_found(tmp_path: Path) -> None:
+    """It is named, and the rest is still checked."""
+    path = tmp_path / "m.db"
+    await sealed(path)
+    reseal(path, "json_remove(body, '$.rows')")
+    assert "cannot be learned" in verified(path)["first_broken"]["text"]
+
+
+async def test_a_seal_before_any_configuration_is_not_checked(tmp_path: Path) -> None:
+    """There is nothing to work it out with, which is said."""
+    path = tmp_path / "m.db"
+    with SqliteStore.open(path) as store:
+        told = [fact("seal", START, month="2026-02", rows=[]), fact("note", START)]
+        await store.commit(Change(facts=told))
+    found = verified(path)
+    assert found["ok"] is True
+    assert "no configuration" in found["seals"][0]["why"]
+
+
+async def test_proposals_are_checked_too(tmp_path: Path) -> None:
+    """What would better a sealed figure waits for a second person; it is worked out again alike."""
+    path = tmp_path / "m.db"
+    await sealed(path)
+    served = settings_of([endpoint()], [holdername(GUID, "view")])
+    with SqliteStore.open(path) as store:
+        rig = await Rig(served, store=store).start()
+        rig.clock.set(at("2026-04-22"))
+        await rig.learn(fact("withdrawal", rig.clock.now(), id="A-1", author="ops"))
+        rig.clock.forward(HOUR)
+        facts = await seal_months(rig.cycle, "f" * 64, rig.clock.now())
+        slower = settings_of(
+            [endpoint(cadence=cadence(confirm_down=9))], [holdername(GUID, "view")]
+        )
+        await rig.reconfigure(slower)
+    assert [one.type for one in facts] == ["restatement_proposed"]
+    found = verified(path)
+    assert found["ok"] is True, found["findings"]
+    assert found["seals"][-1]["type"] == "restatement_proposed"
 
 
 async def test_what_cannot_be_worked_out_again_is_said(tmp_path: Path) -> None:
