@@ -136,6 +136,20 @@ def test_the_page_is_whole_and_asks_for_nothing(content: Document) -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
 
 
+def test_holdernames_with_the_same_figures_stand_together(content: Document) -> None:
+    """One row of figures for both, and each of them named under it."""
+    row = next(row for row in content["months"] if row["series"].get("holdername") == ANNA)
+    twin = {**row, "series": {**row["series"], "holdername": "twin"}}
+    more = {
+        **content,
+        "months": [*content["months"], twin],
+        "holdernames": {**content["holdernames"], "twin": "A Twin"},
+    }
+    page = html.render(more)
+    assert page.count('<tr class="sum">') == html.render(content).count('<tr class="sum">')
+    assert re.search(rf"{ANNA}</code>; A Twin <code>twin</code>", page)
+
+
 def test_pictures_are_good_svg_and_tell_without_colour(content: Document) -> None:
     """Each has a label, and the strip says in letters what its hatchings show."""
     pictures = re.findall(r"<svg.*?</svg>", html.render(content), re.DOTALL)
