@@ -42,7 +42,8 @@ IMPURE = {
 """Standard library that the core, without I/O, clock or async, has no business with."""
 
 HEAVY = {
-    "aiohttp", "apscheduler", "cryptography", "holidays", "icalendar", "jinja2", "prometheus_client", "pydantic",
+    "aiohttp", "apscheduler", "cryptography", "holidays", "icalendar",
+    "jinja2", "prometheus_client", "pydantic",
     "ruamel.yaml", "sqlite_utils", "uvloop", "weasyprint", "xlsxwriter",
 }  # fmt: skip
 """What a command may import once it runs, and `--help` never."""
