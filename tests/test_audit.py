@@ -18,6 +18,7 @@ from monitor import audit
 from monitor.adapters.chain import AT_ONCE, fact_document
 from monitor.adapters.migrations import migrations
 from monitor.adapters.store import SqliteStore, to_us
+from monitor.cli.ledger import _bar
 from monitor.core.ledger import link
 from monitor.core.rules import NoticeCalendar
 from monitor.core.verdict import Observation, Reason, Result
@@ -332,6 +333,19 @@ def test_an_export_of_before_has_no_hashes(place: Place) -> None:
     found = place.ask("ledger", "verify", str(path), code=1)
     assert (found["found"], len(found["findings"])) == (202, audit.MOST)
     assert "and 102 more" in place.run("ledger", "verify", str(path)).stdout
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, and only where there is something to do."""
+    for terminal, length, shown in ((True, 500, True), (False, 500, False), (True, 0, False)):
+        monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
+        with _bar(length, "verifying") as progress:
+            progress(length)
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert ("verifying" in said.err) is shown
 
 
 def test_wrong_use_is_refused(place: Place) -> None:
