@@ -124,13 +124,13 @@ def _month_steps(
     taken = {step["step"]: step["seconds"] for step in steps}
     end = steps[-1]["left_s"]
     yield _Step("Length of the month", 0, left["month"], "#ffffff", duration(left["month"]))
-    outside = f"-{duration(taken['outside'])}"
+    outside = duration(-taken["outside"])
     yield _Step("less not connected or to come", left["outside"], left["month"], "#d9d9d9", outside)
-    unknown = f"-{duration(taken['unknown'])}"
+    unknown = duration(-taken["unknown"])
     fill = _fill("unknown", prefix)
     yield _Step("less unknown", left["unknown"], left["outside"], fill, unknown)
     yield _Step("= measured", 0, left["unknown"], "#ffffff", duration(left["unknown"]))
-    lost = f"-{duration(row['unavailable_s'])}"
+    lost = duration(-row["unavailable_s"])
     yield _Step("less unavailable", end, left["unknown"], "#2b2b2b", lost)
     figure = f"{duration(end)} = {percent(row['measured'])}"
     yield _Step("= available", 0, end, "#ffffff", figure)
@@ -141,7 +141,7 @@ def _budget_steps(row: Mapping[str, Any], prefix: str) -> Iterator[_Step]:
     yield _Step("Budget of the month", 0, left, "#ffffff", duration(left))
     for kind, seconds in row["by_class"].items():
         after = left - seconds
-        text = f"-{duration(seconds)}"
+        text = duration(-seconds)
         yield _Step(f"less {STATES[kind]}", after, left, _fill(kind, prefix), text)
         left = after
     word = "= left" if row["remaining_s"] >= 0 else "= overspent"
