@@ -21,6 +21,7 @@ from monitor.report import html, words
 from monitor.report.content import build
 from monitor.report.files import Format, write
 from monitor.report.tables import FIGURES
+from monitor.sandbox.pki import prepare
 from tests.cli_place import run
 from tests.desks import ANNA
 from tests.report.place import sealed_march
@@ -207,6 +208,27 @@ def test_the_command_writes_and_prints_the_manifest(folder: Path, tmp_path: Path
     assert "holds files already" in again.stderr
     forced = run(*command, "--force", environ=environ)
     assert json.loads(forced.stdout) == said
+
+
+def test_certificates_of_the_identities_are_listed(folder: Path, tmp_path: Path) -> None:
+    """Ours and those above it; an identity that cannot be read is said, and left out."""
+    command = ("report", "2026-03", "--format", "json", "--out")
+    environ = {"MONITOR_CONFIG": str(folder / "monitor.yaml")}
+    done = run(*command, str(tmp_path / "one"), environ=environ)
+    assert "identities.live: cannot be read here" in done.stderr
+    made = prepare(tmp_path / "pki", "localhost")
+    (folder / "live").symlink_to(made.pack)
+    try:
+        assert run(*command, str(tmp_path / "two"), environ=environ).exit_code == 0
+    finally:
+        (folder / "live").unlink()
+    listed = [
+        json.loads((tmp_path / name / "report.json").read_text("utf-8"))["certificates"]
+        for name in ("one", "two")
+    ]
+    assert listed[0] == []
+    assert [one["role"] for one in listed[1]] == ["client", "client_ca", "client_ca"]
+    assert all(len(one["sha256"]) == 64 for one in listed[1])
 
 
 @pytest.mark.parametrize(
