@@ -783,7 +783,10 @@ async def test_counts_and_size(sqlite: SqliteStore) -> None:
         ),
         (["UPDATE spans SET state = 99"], "spans of an unknown state: a at"),
         (["UPDATE observations SET verdict = 9999 WHERE t % 7 = 0"], "unknown verdict: a at"),
-        (["INSERT INTO facts VALUES (9, 0, 'x', '{', hex(zeroblob(32)))"], "facts that are not JSON: 9"),
+        (
+            ["INSERT INTO facts VALUES (9, 0, 'x', '{', hex(zeroblob(32)))"],
+            "facts that are not JSON: 9",
+        ),
         (["UPDATE events SET body = 'no'"], "events that are not JSON: 1"),
         (["UPDATE deliveries SET event = 77"], "deliveries: row 1 refers to nothing in events"),
     ],
