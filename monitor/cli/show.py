@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from monitor.cli.common import plain
+from monitor.report.words import NOTHING as NOTHING
+from monitor.report.words import percent as percent
 
 UK = ZoneInfo("Europe/London")
-NOTHING = "-"
 
 _COLOURS = {
     "up": "green",
@@ -38,18 +38,6 @@ def local(instant: datetime | str | None, *, none: str = NOTHING) -> str:
         return none
     at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
     return f"{at.astimezone(UK):%Y-%m-%d %H:%M:%S %Z}"
-
-
-def percent(ratio: str | None) -> str:
-    """A ratio in exact decimal text as a percentage, rounded down to four places.
-
-    >>> percent("0.994999999"), percent("0.995"), percent("1"), percent(None)
-    ('99.4999 %', '99.5000 %', '100.0000 %', '-')
-    """
-    if ratio is None:
-        return NOTHING
-    value = (Decimal(ratio) * 100).quantize(Decimal("0.0001"), ROUND_FLOOR)
-    return f"{value} %"
 
 
 def duration(seconds: float | None) -> str:
