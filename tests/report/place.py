@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,12 @@ def _seen(endpoint: str, instant: datetime) -> Observation | None:
     return Observation(endpoint, instant, Result.UP, Reason.OK)
 
 
-def _fact(kind: str, instant: str, /, **body: Any) -> Fact:
+def a_fact(kind: str, instant: str, /, **body: Any) -> Fact:
     return Fact(at(instant), kind, {"author": "ops", **body})
 
 
 FACTS = [
-    _fact(
+    a_fact(
         *("declaration", "2026-03-09T10:00"),
         id="D-1",
         notified_at="2026-03-09T10:00:00+00:00",
@@ -73,7 +74,7 @@ FACTS = [
         ticket="T-1",
         warnings=[],
     ),
-    _fact(
+    a_fact(
         *("declaration", "2026-03-19T10:00"),
         id="D-2",
         notified_at="2026-03-19T10:00:00+00:00",
@@ -85,7 +86,7 @@ FACTS = [
         ticket="T-2",
         warnings=[],
     ),
-    _fact(
+    a_fact(
         *("assertion", "2026-03-22T10:00"),
         id="A-1",
         start="2026-03-22T08:00:00+00:00",
@@ -97,14 +98,14 @@ FACTS = [
 ]
 
 
-async def sealed_march(folder: Path) -> Place:
+async def sealed_march(folder: Path, text: str = TEXT, facts: Iterable[Fact] = FACTS) -> Place:
     """March 2026 probed each minute, sealed, then restated for the worse; stored in `folder`."""
-    settings = read_settings(folder, TEXT)
+    settings = read_settings(folder, text)
     store = SqliteStore.open(settings.store.path)
     place = Place(settings, store, receivers=())
     place.clock.time = MARCH
     await place.cycle.learn([configuration_fact(settings, MARCH)])
-    waiting = sorted(FACTS, key=lambda fact: fact.at)
+    waiting = sorted(facts, key=lambda fact: fact.at)
     instant = MARCH
     while instant < END + timedelta(minutes=5):
         day = min(instant + timedelta(days=1), END + timedelta(minutes=5))
@@ -120,7 +121,7 @@ async def sealed_march(folder: Path) -> Place:
     place.clock.time = late
     await place.cycle.learn(
         [
-            _fact(
+            a_fact(
                 *("assertion", late.replace(tzinfo=None).isoformat()),
                 id="A-2",
                 start="2026-03-30T08:00:00+00:00",
