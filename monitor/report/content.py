@@ -53,7 +53,8 @@ def build(
 ) -> Document:
     """The content of the report. `progress` is called once for each accounted endpoint.
 
-    `certificates` are those of the identities configured, as documents.
+    `certificates` are those of the identities configured, as documents; those that the endpoints
+    showed are known from the facts.
     """
     facts = book.seals.get(str(month), ())
     standing = seal.standing(facts)
@@ -92,8 +93,35 @@ def build(
         "assertions": _assertions(book, month, until),
         "declarations": _declarations(book, month, until),
         "incidents": _incidents(book, month, until),
-        "certificates": [dict(each) for each in certificates],
+        "certificates": [
+            *(dict(each) for each in certificates),
+            *_server_certificates(store, month, until),
+        ],
     }
+
+
+def _server_certificates(store: Stored, month: Month, until: datetime) -> list[Document]:
+    """The certificates that endpoints showed in the month: as it began, and each new one in it."""
+    seen: dict[str, list[Document]] = {}
+    for _, fact in store.facts():
+        if fact.type != "certificate.seen" or fact.at >= min(month.interval.end, until):
+            continue
+        body = fact.body
+        shown = {
+            "role": "server",
+            "name": body["endpoint"],
+            "subject": body["subject"],
+            "issuer": body["issuer"],
+            "not_before": None,
+            "not_after": body["not_after"],
+            "sha256": body["sha256"],
+            "seen_at": show_instant(fact.at),
+        }
+        if fact.at < month.interval.start:
+            seen[body["endpoint"]] = [shown]
+        else:
+            seen.setdefault(body["endpoint"], []).append(shown)
+    return [shown for name in sorted(seen) for shown in seen[name]]
 
 
 def _days(month: Month) -> list[Document]:

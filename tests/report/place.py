@@ -86,6 +86,24 @@ FACTS = [
         ticket="T-2",
         warnings=[],
     ),
+    *(
+        a_fact(
+            *("certificate.seen", instant),
+            endpoint="view-main",
+            sha256=digest * 32,
+            issuer="CN=Example CA",
+            subject="CN=one.example",
+            names=["one.example"],
+            key_sha256=None,
+            not_after="2026-09-01T00:00:00Z",
+            change=change,
+            reference=None,
+        )
+        for instant, digest, change in (
+            ("2026-03-06T10:00", "ab", "first"),
+            ("2026-03-21T10:00", "cd", "renewal"),
+        )
+    ),
     a_fact(
         *("assertion", "2026-03-22T10:00"),
         id="A-1",

@@ -155,3 +155,14 @@ def test_each_endpoint_is_a_step_of_progress(place: Place) -> None:
     steps: list[int] = []
     content_of(place, progress=lambda: steps.append(1))
     assert len(steps) == 2
+
+
+def test_server_certificates_are_those_shown_in_the_month(place: Place, content: Document) -> None:
+    """Each one seen in March; in April, the one in use as it began."""
+    shown = [one for one in content["certificates"] if one["role"] == "server"]
+    assert [(one["name"], one["sha256"][:2]) for one in shown] == [
+        ("view-main", "ab"),
+        ("view-main", "cd"),
+    ]
+    april = content_of(place, "2026-04")["certificates"]
+    assert [one["sha256"][:2] for one in april] == ["cd"]

@@ -226,8 +226,9 @@ def test_certificates_of_the_identities_are_listed(folder: Path, tmp_path: Path)
         json.loads((tmp_path / name / "report.json").read_text("utf-8"))["certificates"]
         for name in ("one", "two")
     ]
-    assert listed[0] == []
-    assert [one["role"] for one in listed[1]] == ["client", "client_ca", "client_ca"]
+    shown = ["server", "server"]
+    assert [one["role"] for one in listed[0]] == shown
+    assert [one["role"] for one in listed[1]] == ["client", "client_ca", "client_ca", *shown]
     assert all(len(one["sha256"]) == 64 for one in listed[1])
 
 
