@@ -98,11 +98,6 @@ class MemoryStore:
                     insort(found, sample, key=_order)
         return found
 
-    def last_observation_before(self, endpoint: str, t: datetime) -> Sample | None:
-        rows = self._samples.get(endpoint, [])
-        place = bisect_left(rows, t, key=_at)
-        return rows[place - 1] if place else None
-
     def iter_observations(
         self, start: datetime | None = None, end: datetime | None = None
     ) -> Iterator[Sample]:

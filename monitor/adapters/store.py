@@ -477,15 +477,6 @@ class SqliteStore:
         rows.sort(key=lambda row: (row[1], row[0]))
         return _samples(rows)
 
-    def last_observation_before(self, endpoint: str, t: datetime) -> Sample | None:
-        """The latest observation of the endpoint strictly before t."""
-        found = self._rows(
-            f"{_SELECT_SAMPLE} JOIN endpoints e ON e.key = o.endpoint"
-            " WHERE e.id = ? AND o.t < ? ORDER BY o.t DESC LIMIT 1",
-            (endpoint, to_us(t)),
-        )
-        return _samples(found)[0] if found else None
-
     def iter_observations(
         self, start: datetime | None = None, end: datetime | None = None
     ) -> Iterator[Sample]:

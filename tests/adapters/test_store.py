@@ -123,15 +123,6 @@ async def test_observations_since_each_endpoints_instant(store: Store) -> None:
     assert store.observations_since({}) == []
 
 
-async def test_last_observation_before(store: Store) -> None:
-    """The latest one strictly before the instant, or none."""
-    await store.commit(Change(samples=[sample("a", 0), sample("a", 30), sample("b", 40)]))
-    assert store.last_observation_before("a", at(31)) == sample("a", 30)
-    assert store.last_observation_before("a", at(30)) == sample("a", 0)
-    assert store.last_observation_before("a", at(0)) is None
-    assert store.last_observation_before("nobody", at(31)) is None
-
-
 async def test_all_observations_by_time_and_endpoint(store: Store) -> None:
     """Export order is time, then endpoint id, across endpoints, slices and long silences."""
     seconds = [0, 299, 300, 301, 4_000_000, 4_000_300, 40_000_000]
