@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from monitor.sandbox.pki import prepare
 from tests.e2e.processes import Daemon, daemon, end, get, run, sandbox, wait_for
 from tests.nginx import Nginx, nginx_server
 from tests.tools import free_port
@@ -137,17 +137,20 @@ def test_a_rotated_identity_is_taken_over_as_a_pair(tmp_path: Path) -> None:
     with sandbox(tmp_path) as place, daemon(place.config) as running:
         wait_for("probing", lambda: get(f"{running.url}/readyz")[0] == 200)
         pack = place.folder / "pack"
-        key = next(pack.glob("certPrivateKey*"))
-        kept = tmp_path / "kept"
-        shutil.copy(key, kept)
+        key, certificate = pack / "certPrivateKey", pack / "certificate"
+        first = certificate.read_bytes()
         key.write_text("not a key")
         wait_for("the refusal", lambda: "identity_refused" in running.log.read_text())
         before = probes(running)
         wait_for("more good probes", lambda: probes(running) > before + 3)
-        shutil.copy(kept, key)
-        key.chmod(0o600)
-        name = "monitor_config_last_reload_successful"
-        wait_for("the cure", lambda: running.metrics()[name] == 1)
+        assert "identity_reloaded" not in running.log.read_text()
+        prepare(place.folder, "localhost")  # issues a new pair, as the key is none
+        assert certificate.read_bytes() != first
+        wait_for("the new pair", lambda: "identity_reloaded" in running.log.read_text())
+        after = probes(running)
+        wait_for("good probes with it", lambda: probes(running) > after + 3)
+        assert running.metrics()["monitor_config_last_reload_successful"] == 1
+        assert running.ask("incident", "list", "--all")["incidents"] == []
 
 
 def probes(running: Daemon) -> float:
