@@ -14,14 +14,20 @@ need() { # PROGRAM PACKAGE
     *) missing="$missing $2" ;;
     esac
 }
+need amtool prometheus-alertmanager
+need buildah buildah
+need chromium chromium
 need faketime faketime
+need mmdebstrap mmdebstrap
 need nginx nginx-light
 need openssl openssl
 need pdftotext poppler-utils
 need pdfinfo poppler-utils
 need prometheus prometheus
+need prometheus-alertmanager prometheus-alertmanager
 need promtool prometheus
 need prometheus-blackbox-exporter prometheus-blackbox-exporter
+need systemd-analyze systemd
 # Libraries and a font, without a program of their own: what WeasyPrint draws text with.
 if command -v dpkg >/dev/null 2>&1; then
     for package in fonts-dejavu-core libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0; do

@@ -8,7 +8,10 @@ import pytest
 
 PACKAGES = {
     "amtool": "prometheus-alertmanager",
+    "buildah": "buildah",
+    "chromium": "chromium",
     "faketime": "faketime",
+    "mmdebstrap": "mmdebstrap",
     "nginx": "nginx-light",
     "openssl": "openssl",
     "pdfinfo": "poppler-utils",
