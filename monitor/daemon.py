@@ -345,7 +345,9 @@ class Daemon:
         tokens = None if http.tokens_file is None else Tokens(http.tokens_file)
         metrics = Metrics(self._desk, self.telemetry, self._contexts)
         health = Health(self._unready)
-        web = WebServer(build_app(self._desk, metrics, health, tokens), http.host, http.port)
+        web = WebServer(
+            build_app(self._desk, metrics, health, tokens, self._ask), http.host, http.port
+        )
         await web.start()
         return web
 
@@ -636,12 +638,18 @@ class Daemon:
             found.append("alerts.alertmanager is not served by this version; use webhooks")
         return found
 
+    async def _ask(
+        self, operation: str, arguments: Mapping[str, Any], author: str
+    ) -> dict[str, Any]:
+        """One request of a page or of the API."""
+        return await perform(self._desk, operation, arguments, author=author)
+
     async def _control(
         self, operation: str, arguments: Mapping[str, Any], author: str
     ) -> dict[str, Any]:
         """One request over the control socket."""
         try:
-            return await perform(self._desk, operation, arguments, author=author)
+            return await self._ask(operation, arguments, author)
         except MonitorError as trouble:
             log.info("request_refused", operation=operation, author=author, why=str(trouble))
             raise

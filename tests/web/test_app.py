@@ -30,7 +30,7 @@ def opened(aiohttp_client: Any, world: World) -> Open:
     """Opens a client of an application over the world."""
 
     async def start(health: Health | None = None, tokens: Tokens | None = None) -> Client:
-        app = build_app(world, world.metrics(), health or Health(), tokens)
+        app = build_app(world, world.metrics(), health or Health(), tokens, world.ask)
         client: Client = await aiohttp_client(app)
         return client
 
@@ -89,16 +89,16 @@ async def test_metrics_are_served_as_asked_for(opened: Open) -> None:
 async def test_the_status_page_shows_every_endpoint_escaped(
     aiohttp_client: Any, world: World
 ) -> None:
-    """Name, version, links, and each endpoint with its state; names are text, never markup."""
+    """Version, and each endpoint with its state; names are text, never markup."""
     world = make_world([endpoint("<b>a</b>")])
     world.observe("<b>a</b>", "uuu")
-    client = await aiohttp_client(build_app(world, world.metrics(), Health(), None))
+    client = await aiohttp_client(build_app(world, world.metrics(), Health(), None, world.ask))
     answer = await client.get("/")
     text = await answer.text()
     assert answer.content_type == "text/html"
     assert f"monitor {__version__}" in text
-    assert 'href="/metrics"' in text
-    assert "<td>&lt;b&gt;a&lt;/b&gt;</td><td>view</td><td>live</td><td>up</td>" in text
+    assert '<th scope="row">&lt;b&gt;a&lt;/b&gt;</th><td>view</td><td>live</td>' in text
+    assert '<span class="state up">up</span>' in text
     assert "<b>" not in text
 
 
@@ -292,7 +292,7 @@ async def test_failures_are_put_off_and_a_good_token_passes(
 
 async def test_the_server_listens_and_stops(world: World) -> None:
     """On port 0 it takes a free port and says which; stopped, nothing listens there."""
-    server = WebServer(build_app(world, world.metrics(), Health(), None), "127.0.0.1", 0)
+    server = WebServer(build_app(world, world.metrics(), Health(), None, world.ask), "127.0.0.1", 0)
     await server.start()
     url = f"http://127.0.0.1:{server.port}/healthz"
     async with aiohttp.ClientSession() as session:
@@ -309,7 +309,9 @@ async def test_a_taken_port_is_told_with_the_cure(world: World) -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        server = WebServer(build_app(world, world.metrics(), Health(), None), "127.0.0.1", port)
+        server = WebServer(
+            build_app(world, world.metrics(), Health(), None, world.ask), "127.0.0.1", port
+        )
         with pytest.raises(UsageError, match=rf"port {port}.*http\.listen"):
             await server.start()
 

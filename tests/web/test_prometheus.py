@@ -63,7 +63,9 @@ async def test_prometheus_scrapes_and_answers(world: World, tmp_path: Path) -> N
     with (tmp_path / "tokens.yaml").open("w") as file:
         YAML().dump([entry], file)
     tokens = Tokens(tmp_path / "tokens.yaml")
-    server = WebServer(build_app(world, world.metrics(), Health(), tokens), "127.0.0.1", 0)
+    server = WebServer(
+        build_app(world, world.metrics(), Health(), tokens, world.ask), "127.0.0.1", 0
+    )
     await server.start()
     port = free_port()
     prometheus = await asyncio.create_subprocess_exec(

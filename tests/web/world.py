@@ -1,6 +1,6 @@
 """What the pages ask, with a real Book and real telemetry, filled by observations."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,9 +19,13 @@ from monitor.core.verdict import (
     TlsFacts,
     judge,
 )
+from monitor.desk import Desk
 from monitor.errors import StoreError
+from monitor.operations import perform
+from monitor.snapshot import Document
 from monitor.web.metrics import Metrics
 from monitor.web.telemetry import PrometheusTelemetry
+from tests.rig import settings_of
 
 EVERY = timedelta(seconds=30)
 CADENCE = Cadence(EVERY, timedelta(seconds=15), timedelta(seconds=5), 3, 2, timedelta(seconds=75))
@@ -129,6 +133,19 @@ class World:
     @property
     def book(self) -> Book:
         return self.cycle.book
+
+    async def ask(self, operation: str, arguments: Mapping[str, Any], author: str) -> Document:
+        """What the pages are made of: the real operations, at a desk over this world."""
+        settings = settings_of(self.book.register.endpoints.values())
+        desk: Any = Desk(
+            self.cycle,  # type: ignore[arg-type]
+            self.clock,
+            lambda: settings,
+            self.store,  # type: ignore[arg-type]
+            True,
+            self.started_at,
+        )
+        return await perform(desk, operation, arguments, author=author)
 
     def metrics(self) -> Metrics:
         return Metrics(self, self.telemetry, self.contexts)

@@ -1,0 +1,160 @@
+"""Who asks, and whether they may (contract, "HTTP").
+
+Without tokens the listener is loopback: everybody may read and nobody may write. With tokens every
+request needs a visitor whose scope includes what the handler `needs`, known by one of the ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+
+import structlog
+from aiohttp import hdrs, web
+
+from monitor.web.problem import Handler, problem
+from monitor.web.tokens import Scope, Tokens
+
+SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+"""Methods that change nothing (RFC 9110 9.2.1)."""
+_NEEDS = "__monitor_needs__"
+
+_H = TypeVar("_H", bound=Handler)
+
+log = structlog.get_logger(__name__)
+
+
+class By(StrEnum):
+    """How a visitor is known."""
+
+    LOOPBACK = "loopback"
+    TOKEN = "token"
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks: the name is the author of what they write; that of loopback is empty."""
+
+    name: str
+    scope: Scope
+    by: By
+
+
+class Unrecognised(Exception):
+    """The request shows credentials that are not good here."""
+
+
+Way = Callable[[web.Request], Awaitable[Visitor | None]]
+"""Tells a visitor from a request; None if it shows nothing of this kind. Raises Unrecognised."""
+
+TOKENS = web.AppKey[Tokens | None]("tokens")
+WAYS = web.AppKey[list[Way]]("ways")
+VISITOR = web.RequestKey("visitor", Visitor)
+
+
+def needs(scope: Scope | None) -> Callable[[_H], _H]:
+    """Mark a handler with the scope it needs; None: open to all.
+
+    One that is not marked needs `read`, and `declare` for a method that may change something.
+    """
+
+    def mark(handler: _H) -> _H:
+        setattr(handler, _NEEDS, scope)
+        return handler
+
+    return mark
+
+
+def needed(request: web.Request) -> Scope | None:
+    """The scope that a request needs; None: none."""
+    if request.match_info.http_exception is not None:
+        return Scope.READ  # there is no such page, or not by this method: nothing can change
+    by_method = Scope.READ if request.method in SAFE else Scope.DECLARE
+    found: Scope | None = getattr(request.match_info.handler, _NEEDS, by_method)
+    return found
+
+
+async def by_bearer(request: web.Request) -> Visitor | None:
+    """A bearer token (RFC 6750)."""
+    tokens, header = request.app[TOKENS], request.headers.get(hdrs.AUTHORIZATION)
+    if tokens is None or header is None:
+        return None
+    scheme, _, secret = header.partition(" ")
+    known = scheme.lower() == "bearer" and secret.strip()
+    holder = await tokens.holder(secret.strip()) if known else None
+    if holder is None:
+        raise Unrecognised
+    return Visitor(holder.name, holder.scope, By.TOKEN)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let through who may; `request[VISITOR]` says who it is."""
+    wanted = needed(request)
+    if wanted is None:
+        return await handler(request)
+    try:
+        visitor = await _visitor(request)
+    except Unrecognised:
+        return _refused(request, given=True)
+    if visitor is None:
+        return _refused(request, given=False)
+    if not visitor.scope.includes(wanted):
+        return _forbidden(request, visitor, wanted)
+    request[VISITOR] = visitor
+    return await handler(request)
+
+
+async def _visitor(request: web.Request) -> Visitor | None:
+    if request.app[TOKENS] is None:
+        return Visitor("", Scope.READ, By.LOOPBACK)
+    for way in request.app[WAYS]:
+        visitor = await way(request)
+        if visitor is not None:
+            return visitor
+    return None
+
+
+def _refused(request: web.Request, *, given: bool) -> web.Response:
+    """Nobody we know; `given`: credentials were shown."""
+    tokens = request.app[TOKENS]
+    wait = None if tokens is None else tokens.failed(request.remote or "")
+    if wait is not None:
+        detail = "too many requests without a valid token; try again later"
+        return problem(
+            HTTPStatus.TOO_MANY_REQUESTS, detail, headers={hdrs.RETRY_AFTER: str(int(wait) + 1)}
+        )
+    log.warning("token_refused", peer=request.remote, path=request.path, given=given)
+    challenge = 'Bearer realm="monitor"'
+    if not given:
+        detail = "this needs a token; send it as Authorization: Bearer TOKEN"
+        return problem(HTTPStatus.UNAUTHORIZED, detail, headers={hdrs.WWW_AUTHENTICATE: challenge})
+    detail = "the token is not known here; make one, or correct http.tokens_file"
+    challenge += ', error="invalid_token"'
+    return problem(HTTPStatus.UNAUTHORIZED, detail, headers={hdrs.WWW_AUTHENTICATE: challenge})
+
+
+def _forbidden(request: web.Request, visitor: Visitor, wanted: Scope) -> web.Response:
+    """Somebody we know, who may not do this."""
+    log.warning(
+        "visitor_forbidden",
+        visitor=visitor.name,
+        scope=visitor.scope.value,
+        needed=wanted.value,
+        method=request.method,
+        path=request.path,
+    )
+    if visitor.by is By.LOOPBACK:
+        detail = (
+            "writing is off while there are no tokens: make one with `monitor token create` and set"
+            " http.tokens_file"
+        )
+    else:
+        detail = (
+            f"the token of {visitor.name} has the scope {visitor.scope.value}, and this needs"
+            f" {wanted.value}; use another, or make one with `monitor token create`"
+        )
+    return problem(HTTPStatus.FORBIDDEN, detail)
