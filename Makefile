@@ -6,7 +6,7 @@ VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 JOBS ?= 2
 
 BIN := $(VENV)/bin
-COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-strip-extras --no-emit-index-url --universal \
 	--python-version 3.11 --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
@@ -47,7 +47,8 @@ format: venv-test ## rewrite the code as `make test` wants it
 requirements: venv-test ## pin anew what pyproject.toml allows, with hashes (UPGRADE=--upgrade for the newest)
 	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra reports -c requirements/runtime.txt -o requirements/reports.txt
-	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/reports.txt -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra reports --extra notify -c requirements/reports.txt -o requirements/full.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/full.txt -o requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --group build -c requirements/dev.txt -o requirements/build.txt
 
 venv-run:

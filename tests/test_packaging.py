@@ -83,6 +83,13 @@ def test_every_requirement_is_one_version_with_hashes(name: str) -> None:
     assert loose == []
 
 
+def test_pins_keep_the_extras_that_are_asked_for() -> None:
+    """What one package asks of another as `name[extra]` is pinned so: else pip takes the newest."""
+    kept = {canonicalize_name(one.name): one.extras for one, _ in pins("dev.txt") if one.extras}
+    assert kept["coverage"] == {"toml"}
+    assert kept["fonttools"] == {"woff"}
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_requirements_name_no_source(name: str) -> None:
     """A requirements file leaves to the machine where packages come from."""
@@ -96,10 +103,12 @@ def declared() -> dict[str, list[Requirement]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = project["dependency-groups"]
     runtime = project["project"]["dependencies"]
+    extras = project["project"]["optional-dependencies"]
     dev = [entry for entry in groups["dev"] if isinstance(entry, str)]
     asked = {
         "runtime.txt": runtime,
-        "reports.txt": [*runtime, *project["project"]["optional-dependencies"]["reports"]],
+        "reports.txt": [*runtime, *extras["reports"]],
+        "full.txt": [*runtime, *extras["reports"], *extras["notify"]],
         "build.txt": groups["build"],
         "dev.txt": [
             *runtime,
@@ -127,7 +136,7 @@ def test_pins_satisfy_what_the_project_asks_for(name: str) -> None:
 def test_what_is_tested_is_what_runs() -> None:
     """The tests run on the very versions that are installed for operators."""
     dev = pinned("dev.txt")
-    others = pinned("runtime.txt") | pinned("reports.txt") | pinned("build.txt")
+    others = {name: version for file in FILES for name, version in pinned(file).items()}
     assert {name: dev.get(name) for name in others} == others
 
 
