@@ -18,7 +18,7 @@ from monitor.errors import UnknownName, UsageError
 from monitor.web.blackbox import exposition
 from monitor.web.console.routes import add_pages
 from monitor.web.exposition import unhurried
-from monitor.web.guard import TOKENS, WAYS, by_bearer, guard, needs
+from monitor.web.guard import TOKENS, WAYS, Way, by_bearer, guard, needs
 from monitor.web.keys import ASK, Ask
 from monitor.web.metrics import Metrics, Watching
 from monitor.web.problem import problem, problems
@@ -81,7 +81,8 @@ def build_app(
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_REQUEST)
     app[DESK], app[METRICS], app[HEALTH] = desk, metrics, health
     app[TOKENS], app[ASK] = tokens, ask
-    app[WAYS] = [by_bearer]
+    ways: list[Way] = [by_bearer]
+    app[WAYS] = ways
     app[ROOM] = asyncio.Semaphore(PROBES)
     add_pages(app)
     app.router.add_get("/metrics", show_metrics)
