@@ -80,16 +80,30 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """An incident whose outage lasts: its id, its group, since when, and by when to restore."""
+
+    name: str
+    group: str
+    start: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
-    """All that is known as of `now`, as plain data; `expiry` are (role, name, instant)."""
+    """All that is known as of `now`, as plain data.
+
+    `months` are (name, bounds), the running one first; `active` are (declaration, kind, end) of the
+    windows in force; `expiry` are (role, name, instant) of certificates.
+    """
 
     now: datetime
     objective: str
-    months: Sequence[str]
+    months: Sequence[tuple[str, Interval]]
     rows: Sequence[Row]
     incidents: Mapping[str, int]
-    deadlines: Sequence[tuple[str, str, datetime]]
-    active: Sequence[tuple[str, str]]
+    open: Sequence[OpenIncident]
+    active: Sequence[tuple[str, str, datetime]]
     next_downtime: datetime | None
     expiry: Sequence[tuple[str, str, datetime]]
 
@@ -237,9 +251,9 @@ class MonthFigures:
         self._closed: dict[str, tuple[Figures | None, ...]] = {}
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The listed months, the running one first."""
-        return tuple(month.name for month in self._months)
+    def listed(self) -> tuple[tuple[str, Interval], ...]:
+        """The listed months and their bounds, the running one first."""
+        return tuple((month.name, month.interval) for month in self._months)
 
     async def prepare(self, book: Book, now: datetime, thread: Executor) -> None:
         """Before a round of `of`: list the months, and drop what was remembered of another past."""
@@ -329,16 +343,16 @@ def burning(book: Book, series: Series, now: datetime) -> tuple[str, ...]:
     )
 
 
-def downtime(book: Book, now: datetime) -> tuple[list[tuple[str, str]], datetime | None]:
-    """(declaration, kind) of the windows in force now, and the start of the next one."""
-    active: list[tuple[str, str]] = []
+def downtime(book: Book, now: datetime) -> tuple[list[tuple[str, str, datetime]], datetime | None]:
+    """(declaration, kind, end) of the windows in force now, and the start of the next one."""
+    active: list[tuple[str, str, datetime]] = []
     upcoming: list[datetime] = []
     for declaration in book.calendar.declarations.values():
         version = declaration.version_at(now, book.rules)
         if version is None:
             continue
         if now in version.window:
-            active.append((declaration.id, version.kind.value))
+            active.append((declaration.id, version.kind.value, version.window.end))
         elif version.window.start > now:
             upcoming.append(version.window.start)
     return active, min(upcoming, default=None)

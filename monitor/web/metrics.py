@@ -38,6 +38,7 @@ from monitor.web.figures import (
     Figures,
     Gathered,
     MonthFigures,
+    OpenIncident,
     Row,
     SettledTime,
     burning,
@@ -88,6 +89,18 @@ AVAILABILITY = Family(
     "Availability in a month, rounded down to 9 places: measured (the headline), best, worst,"
     " excluding_declared.",
 )
+MONTH_START = Family(
+    "monitor_month_start_timestamp_seconds",
+    "gauge",
+    ("month",),
+    "When a month starts, in the SLO's zone.",
+)
+MONTH_END = Family(
+    "monitor_month_end_timestamp_seconds",
+    "gauge",
+    ("month",),
+    "When a month ends, in the SLO's zone; the running month is the one whose end is to come.",
+)
 ELIGIBLE = Family(
     "monitor_slo_eligible_seconds",
     "gauge",
@@ -133,6 +146,12 @@ BURN_RATE = Family(
 INCIDENTS = Family(
     "monitor_incidents", "gauge", ("state",), "Incidents that are open, restored or closed."
 )
+INCIDENT_START = Family(
+    "monitor_incident_start_timestamp_seconds",
+    "gauge",
+    ("incident", "group"),
+    "Since when service is unavailable; open incidents only.",
+)
 DEADLINE = Family(
     "monitor_incident_restoration_deadline_timestamp_seconds",
     "gauge",
@@ -144,6 +163,12 @@ DOWNTIME = Family(
     "gauge",
     ("declaration", "kind"),
     "1 while a declared window is in force; absent otherwise.",
+)
+DOWNTIME_END = Family(
+    "monitor_downtime_end_timestamp_seconds",
+    "gauge",
+    ("declaration", "kind"),
+    "When a declared window that is in force ends; absent otherwise.",
 )
 NEXT_DOWNTIME = Family(
     "monitor_downtime_next_start_timestamp_seconds",
@@ -179,6 +204,8 @@ FIGURES = (
     FINDING,
     TIME,
     OBJECTIVE,
+    MONTH_START,
+    MONTH_END,
     AVAILABILITY,
     ELIGIBLE,
     UNAVAILABLE,
@@ -188,8 +215,10 @@ FIGURES = (
     VERDICT,
     BURN_RATE,
     INCIDENTS,
+    INCIDENT_START,
     DEADLINE,
     DOWNTIME,
+    DOWNTIME_END,
     NEXT_DOWNTIME,
     EXPIRY,
     QUEUE,
@@ -346,24 +375,28 @@ def _by_label(
 
 def _other_samples(seen: Gathered, stats: QueueStats | None) -> Iterator[Samples]:
     yield OBJECTIVE, [f"{OBJECTIVE.name} {seen.objective}\n"]
+    for family, bounds in (
+        (MONTH_START, [(name, interval.start) for name, interval in seen.months]),
+        (MONTH_END, [(name, interval.end) for name, interval in seen.months]),
+    ):
+        yield family, [f'{family.name}{{month="{name}"}} {_epoch(at)}\n' for name, at in bounds]
     yield (
         INCIDENTS,
         [f'{INCIDENTS.name}{{state="{state}"}} {n}\n' for state, n in seen.incidents.items()],
     )
+    troubles = [
+        (f"{label('incident', one.name)},{label('group', one.group)}", one) for one in seen.open
+    ]
     yield (
-        DEADLINE,
-        [
-            f"{DEADLINE.name}{{{label('incident', name)},{label('group', group)}}} {_epoch(at)}\n"
-            for name, group, at in seen.deadlines
-        ],
+        INCIDENT_START,
+        [f"{INCIDENT_START.name}{{{of}}} {_epoch(one.start)}\n" for of, one in troubles],
     )
-    yield (
-        DOWNTIME,
-        [
-            f'{DOWNTIME.name}{{{label("declaration", name)},kind="{kind}"}} 1\n'
-            for name, kind in seen.active
-        ],
-    )
+    yield DEADLINE, [f"{DEADLINE.name}{{{of}}} {_epoch(one.deadline)}\n" for of, one in troubles]
+    windows = [
+        (f'{label("declaration", name)},kind="{kind}"', end) for name, kind, end in seen.active
+    ]
+    yield DOWNTIME, [f"{DOWNTIME.name}{{{of}}} 1\n" for of, _ in windows]
+    yield DOWNTIME_END, [f"{DOWNTIME_END.name}{{{of}}} {_epoch(end)}\n" for of, end in windows]
     upcoming = seen.next_downtime
     yield (
         NEXT_DOWNTIME,
@@ -488,21 +521,22 @@ class Metrics:
         async for endpoint in unhurried(tuple(book.register.endpoints.values())):
             rows.append(self._row(book, endpoint, now, limit))
         incidents = dict.fromkeys((state.value for state in IncidentState), 0)
-        deadlines = []
+        troubles = []
         async for record in unhurried(tuple(book.records.values())):
             if record.standing:
                 incidents[record.state.value] += 1
                 if record.state is IncidentState.OPEN:
                     due = record.deadline(book.rules.restoration_target)
-                    deadlines.append((record.id, record.view.group, due))
+                    began = record.view.started_at
+                    troubles.append(OpenIncident(record.id, record.view.group, began, due))
         active, upcoming = downtime(book, now)
         return Gathered(
             now=now,
             objective=ratio(book.rules.objective) or "",
-            months=self._months.names,
+            months=self._months.listed,
             rows=rows,
             incidents=incidents,
-            deadlines=deadlines,
+            open=troubles,
             active=active,
             next_downtime=upcoming,
             expiry=self._expiry(),
@@ -548,7 +582,7 @@ class Metrics:
     def _samples(self, seen: Gathered) -> Iterator[Samples]:
         yield from self._telemetry.lines()
         yield from _row_samples(seen.rows)
-        yield from _month_samples(seen.months, seen.rows)
+        yield from _month_samples([name for name, _ in seen.months], seen.rows)
         yield from _other_samples(seen, self._queue_stats())
 
     def _queue_stats(self) -> QueueStats | None:

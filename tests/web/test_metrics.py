@@ -182,6 +182,18 @@ async def test_months_say_what_every_face_says(world: World) -> None:
     assert found == wanted
 
 
+async def test_months_have_the_bounds_of_london(world: World) -> None:
+    """A month starts and ends at midnight in the SLO's zone: October 2026 has 745 hours."""
+    seen = await scraped(world.metrics())
+    start = seen("monitor_month_start_timestamp_seconds", month="2026-10")
+    end = seen("monitor_month_end_timestamp_seconds", month="2026-10")
+    assert start == datetime(2026, 9, 30, 23, tzinfo=UTC).timestamp()
+    assert end == start + 745 * 3600
+    ends = seen.of("monitor_month_end_timestamp_seconds")
+    to_come = [labels for labels, at in ends.items() if at > world.clock.at.timestamp()]
+    assert (len(ends), to_come) == (13, [frozenset({("month", "2026-11")})])
+
+
 async def test_only_this_month_and_the_twelve_before_are_told() -> None:
     """Older months are left out; months that touch no eligible time too."""
     world = make_world([
@@ -276,6 +288,7 @@ async def test_incidents_and_their_deadlines(world: World) -> None:
     labels, value = deadline
     assert ("group", "find-main.example") in labels
     assert value == (START + 10 * EVERY + timedelta(hours=2)).timestamp()
+    assert seen.of("monitor_incident_start_timestamp_seconds") == {labels: value - 7200}
 
 
 async def test_an_incident_that_is_void_is_not_counted(world: World) -> None:
@@ -285,6 +298,7 @@ async def test_an_incident_that_is_void_is_not_counted(world: World) -> None:
     seen = await scraped(world.metrics())
     assert seen("monitor_incidents", state="open") == 0
     assert not seen.of("monitor_incident_restoration_deadline_timestamp_seconds")
+    assert not seen.of("monitor_incident_start_timestamp_seconds")
 
 
 async def test_downtime_in_force_and_to_come(world: World) -> None:
@@ -298,6 +312,9 @@ async def test_downtime_in_force_and_to_come(world: World) -> None:
     seen = await scraped(world.metrics())
     assert seen.of("monitor_downtime_active") == {
         frozenset({("declaration", "D-1"), ("kind", "maps")}): 1
+    }
+    assert seen.of("monitor_downtime_end_timestamp_seconds") == {
+        frozenset({("declaration", "D-1"), ("kind", "maps")}): (START + 60 * EVERY).timestamp()
     }
     first = datetime(2026, 11, 2, 2, tzinfo=UTC).timestamp()
     assert seen("monitor_downtime_next_start_timestamp_seconds") == first
