@@ -29,7 +29,7 @@ from monitor.adapters.lock import StoreLock
 from monitor.adapters.probe import AiohttpProber, Limits
 from monitor.adapters.schedule import Schedule
 from monitor.adapters.security import SecurityProber
-from monitor.adapters.socket import ControlServer, socket_path
+from monitor.adapters.socket import HEALTH, ControlServer, socket_path
 from monitor.adapters.store import SqliteStore
 from monitor.adapters.tls import Contexts
 from monitor.adapters.webhook import SecretFiles, WebhookNotifier
@@ -150,9 +150,11 @@ class Daemon:
         self._wall = SystemClock()
         self._trouble = OwnTrouble(clock, telemetry)
         self._stop = asyncio.Event()
+        self._web: WebServer | None = None
         self._seen: deque[tuple[Endpoint, Evidence]] = deque(maxlen=SPOOL)
         self._news = asyncio.Event()
         self._heartbeat = self.started_at
+        self._swept_at = time.monotonic()
         self._servers: dict[str, CertificateFacts] = {}
         self._witnesses: dict[str, asyncio.Task[None]] = {}
         self._refused: tuple[Fault, ...] = ()
@@ -247,7 +249,7 @@ class Daemon:
         self._install_signals()
         self._fingerprint = fingerprint(self.settings)
         await self._prober.start()
-        web = await self._start_web()
+        web = self._web = await self._start_web()
         control = ControlServer(socket_path(self.settings.store.path), self._control)
         await control.start()
         self._start_jobs()
@@ -354,7 +356,7 @@ class Daemon:
     def _unready(self) -> list[str]:
         """Why we are not ready; empty when probing and storing."""
         reasons = []
-        if self._wall.now() - self._heartbeat > STALE:
+        if self._sweep_is_late():
             reasons.append(f"no sweep since {show_instant(self._heartbeat)}")
         if self.cycle.store_failing_since is not None:
             reasons.append(
@@ -395,8 +397,12 @@ class Daemon:
             if identity not in self._witnesses:
                 asking = asyncio.create_task(self._ask_witness(identity, reason))
                 self._witnesses[identity] = asking
-        self._heartbeat = self._wall.now()
+        self._heartbeat, self._swept_at = self._wall.now(), time.monotonic()
         self.telemetry.heartbeat(self._heartbeat)
+
+    def _sweep_is_late(self) -> bool:
+        """Whether we have stopped to look, whatever the wall clock does."""
+        return time.monotonic() - self._swept_at > STALE.total_seconds()
 
     def _pace(self) -> None:
         """Probe as often as is due now: in hypercare more often."""
@@ -461,7 +467,7 @@ class Daemon:
 
     async def _feed(self) -> None:
         """Tell systemd that we live; a full disk is no reason to be restarted, a dead sweep is."""
-        if self._wall.now() - self._heartbeat < STALE:
+        if not self._sweep_is_late():
             systemd.notify("WATCHDOG=1")
 
     async def _dead_man(self) -> None:
@@ -648,8 +654,22 @@ class Daemon:
         self, operation: str, arguments: Mapping[str, Any], author: str
     ) -> dict[str, Any]:
         """One request over the control socket."""
+        if operation == HEALTH:
+            return self._health()
         try:
             return await self._ask(operation, arguments, author)
         except MonitorError as trouble:
             log.info("request_refused", operation=operation, author=author, why=str(trouble))
             raise
+
+    def _health(self) -> dict[str, Any]:
+        """How we are, for `healthcheck`: where we listen, and what speaks against being ready."""
+        reasons = self._unready()
+        web = self._web
+        return {
+            "version": __version__,
+            "host": self.settings.http.host if web is None else web.host,
+            "port": None if web is None else web.port,
+            "ready": not reasons,
+            "reasons": reasons,
+        }

@@ -38,6 +38,8 @@ from monitor.errors import (
 Document = dict[str, Any]
 Handler = Callable[[str, Mapping[str, Any], str], Awaitable[Document]]
 
+HEALTH = "health"
+"""What the daemon answers about itself; every other request is an operation."""
 LARGEST_REQUEST = 1 << 20
 LARGEST_ANSWER = 1 << 30
 IDLE = 30.0

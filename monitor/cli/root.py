@@ -13,6 +13,7 @@ from monitor.cli.common import Program
 from monitor.cli.downtime import downtime
 from monitor.cli.endpoint import endpoint
 from monitor.cli.explain import explain
+from monitor.cli.health import healthcheck
 from monitor.cli.holdername import holdername
 from monitor.cli.incident import incident, outage
 from monitor.cli.look import alerts, slo, status
@@ -43,6 +44,7 @@ for command in (
     check,
     probe,
     status,
+    healthcheck,
     downtime,
     outage,
     incident,
