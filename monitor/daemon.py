@@ -25,6 +25,7 @@ from monitor import __version__
 from monitor.adapters import systemd
 from monitor.adapters.clock import SteadyClock, StepDetector, SystemClock
 from monitor.adapters.holidays import bank_holidays
+from monitor.adapters.identity import identity_document
 from monitor.adapters.lock import StoreLock
 from monitor.adapters.probe import AiohttpProber, Limits
 from monitor.adapters.schedule import Schedule
@@ -191,6 +192,7 @@ class Daemon:
             wake=lambda: self._dispatcher.wake(),
             probe=self._probe_now,
             warnings=self._warnings,
+            identities=lambda: [identity_document(one) for one in self._contexts.identities],
         )
 
     @classmethod

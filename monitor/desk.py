@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from monitor.config import Settings
+from monitor.core.fact import Fact
 from monitor.core.verdict import Evidence
 from monitor.cycle import Cycle
 from monitor.ports import Clock, Ledger, Outbox, Sample
@@ -18,6 +19,20 @@ class Store(Ledger, Outbox, Protocol):
 
     def observations(self, endpoint: str, start: datetime, end: datetime) -> list[Sample]:
         """The samples of an endpoint in `[start, end)`, in order."""
+        ...
+
+    def first_observations(
+        self, endpoint: str, start: datetime, end: datetime, limit: int
+    ) -> list[Sample]:
+        """The first so many samples of an endpoint in `[start, end)`, in order."""
+        ...
+
+    def links(self, after: int, limit: int) -> list[tuple[int, Fact, str]]:
+        """Number, fact and hash of facts numbered above `after`, at most so many, in order."""
+        ...
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last fact."""
         ...
 
     def queue_stats(self) -> dict[str, tuple[int, datetime | None, int]]:
@@ -31,6 +46,7 @@ class Desk:
 
     `probe` asks one configured endpoint now, without recording anything; None where nothing can probe.
     `settings` answers the settings in force now; `wake` tells the dispatcher that something is queued.
+    `identities` are documents of the client material in use (`identity.identity_document`).
     """
 
     cycle: Cycle
@@ -42,3 +58,4 @@ class Desk:
     wake: Callable[[], None] = lambda: None
     probe: Callable[[str], Awaitable[Evidence]] | None = None
     warnings: Callable[[], Sequence[str]] = tuple
+    identities: Callable[[], Sequence[Mapping[str, Any]]] = tuple

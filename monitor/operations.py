@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -25,11 +25,12 @@ from monitor.core.downtime import Declaration, Series
 from monitor.core.endpoint import Service
 from monitor.core.fact import Fact
 from monitor.core.incident import IncidentState, Record
-from monitor.core.interval import BEGINNING, Interval
+from monitor.core.interval import BEGINNING, MICROSECOND, Interval
 from monitor.core.maps import take
-from monitor.core.month import Month, show_instant
+from monitor.core.month import Month, civil, midnight, months_between, show_instant
 from monitor.core.planning import Planning
 from monitor.core.rules import RULES_VERSION
+from monitor.core.security import finding_document
 from monitor.core.verdict import Observation
 from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
@@ -48,6 +49,7 @@ AT_ONCE = 100
 LIMIT = 1_000
 MOST_OBSERVATIONS = 10_000
 LONGEST_LOOK = timedelta(days=31)
+LONGEST_SPANS = timedelta(days=400)
 OVER = ("completed", "cancelled", "ended")
 """States of declarations that `downtime.list` shows only with `all`."""
 PENDING = ("draft", "notified", "active")
@@ -332,6 +334,31 @@ def _which(call: Call, by: By) -> list[Series]:
     return [series for series in every if series.service is service and series.holdername in served]
 
 
+@_operation("month.list", "every month of the account: running, closed, sealed or restated")
+async def _months(call: Call) -> Document:
+    book = call.book
+    starts = [part.start for series in snapshot.all_series(book) for part in book.eligible(series)]
+    first = min([call.now, *starts])
+    listed = months_between(first, call.now + MICROSECOND, book.rules.zone)
+    rows = [snapshot.sealing_document(book, month, call.now) for month in listed]
+    return _listed(call, months=rows)
+
+
+@_operation("slo.months", "the account of every month of an endpoint", endpoint=NEEDED, by=TEXT)
+async def _slo_months(call: Call) -> Document:
+    book, which = call.book, _which(call, _by(call) or By.ENDPOINT)
+    months = {str(month): month for series in which[:1] for month in book.months(series, call.now)}
+    rows: list[Document] = []
+    for month in months.values():
+        work = partial(_month_rows, call, month)
+        rows += await _gently(which, work)
+    return _listed(call, months=rows)
+
+
+def _month_rows(call: Call, month: Month, which: Sequence[Series]) -> list[Document]:
+    return snapshot.slo_rows(call.book, which, month, call.now)
+
+
 # -- declarations of downtime ----------------------------------------------------------------------
 
 
@@ -512,6 +539,149 @@ def _pack_arguments(call: Call) -> tuple[str, datetime, datetime | None]:
 # -- endpoints --------------------------------------------------------------------------------------
 
 
+@_operation("endpoint.list", "how every endpoint stands now")
+async def _endpoints(call: Call) -> Document:
+    rows = await _gently(
+        list(call.book.register.endpoints),
+        lambda some: [snapshot.endpoint_document(call.book, name, call.now) for name in some],
+    )
+    return _listed(call, endpoints=rows)
+
+
+@_operation(
+    "endpoint.show", "how an endpoint stands now, and how it is configured", endpoint=NEEDED
+)
+async def _show_endpoint(call: Call) -> Document:
+    name = _endpoint(call)
+    assert name is not None
+    shown = snapshot.endpoint_document(call.book, name, call.now)
+    return _listed(call, **shown, **snapshot.configured_document(call.book, name, call.now))
+
+
+@_operation(
+    "endpoint.spans",
+    "the states of an endpoint, span by span; the last day unless said otherwise",
+    endpoint=NEEDED,
+    start=TEXT,
+    end=TEXT,
+)
+async def _spans(call: Call) -> Document:
+    name = _endpoint(call)
+    assert name is not None
+    start, end = _span(call, timedelta(days=1), LONGEST_SPANS)
+    known = min(end, call.now)
+    spans = (
+        call.book.endpoint_states(name, Interval(start, known), call.now) if start < known else []
+    )
+    return {
+        "endpoint": name,
+        "start": show_instant(start),
+        "end": show_instant(end),
+        "spans": [snapshot.span_document(span) for span in spans],
+    }
+
+
+@_operation("endpoint.probe", "one probe now; nothing of it is recorded", endpoint=NEEDED)
+async def _probe(call: Call) -> Document:
+    name, ask = _endpoint(call), call.desk.probe
+    assert name is not None
+    if ask is None:
+        raise UsageError("no daemon runs that could probe: use monitor probe, or monitor run")
+    known = call.book.register.endpoints[name]
+    shown = {one["name"]: one for one in call.desk.identities()}
+    return snapshot.probe_document(known, await ask(name), shown.get(known.identity))
+
+
+@_operation("endpoint.findings", "findings about changes and security that stand")
+async def _findings(call: Call) -> Document:
+    names = call.book.register.endpoints
+    found = [one for name in names for one in call.book.security.standing(name)]
+    return _listed(call, findings=[finding_document(one) for one in found])
+
+
+@_operation("identity.list", "the client material in use: subjects, issuers, dates; never keys")
+async def _identities(call: Call) -> Document:
+    return {"identities": [dict(one) for one in call.desk.identities()]}
+
+
+@_operation("holdername.list", "the holdernames, where each stands, and who serves it", at=TEXT)
+async def _holdernames(call: Call) -> Document:
+    register = call.book.register
+    day, instant = _day(call)
+    rows = await _gently(
+        list(register.holdernames.values()),
+        lambda some: [snapshot.holdername_document(one, register, instant) for one in some],
+    )
+    return {"at": day, "holdernames": rows}
+
+
+@_operation(
+    "holdername.import", "a table of holdernames as YAML for the configuration", mapping=NEEDED
+)
+async def _import_holdernames(call: Call) -> Document:
+    from monitor.core.reconcile import mapping_yaml, read_mapping
+
+    register, text = call.book.register, call.arguments["mapping"]
+    found = await _in_thread(
+        partial(read_mapping, text, "mapping", register.endpoints, register.holdernames)
+    )
+    return {"ok": True, "holdernames": len(found), "yaml": mapping_yaml(found)}
+
+
+@_operation(
+    "holdername.reconcile",
+    "compare the mapping with an export of the register",
+    register=NEEDED,
+    at=TEXT,
+)
+async def _reconcile(call: Call) -> Document:
+    from monitor.core.reconcile import read_register, reconcile
+
+    day, instant = _day(call)
+    entries = await _in_thread(partial(read_register, call.arguments["register"], "register"))
+    found = await _in_thread(partial(reconcile, call.book.register, entries, instant))
+    return snapshot.reconciled_document(day, len(entries), found)
+
+
+def _day(call: Call) -> tuple[str, datetime]:
+    """A UK date and its first instant; today's date and this instant if none is given."""
+    text, zone = call.given.text("at"), call.book.rules.zone
+    if text is None:
+        return civil(call.now, zone).date().isoformat(), call.now
+    try:
+        return text, midnight(date.fromisoformat(text), zone)
+    except (ValueError, OverflowError):
+        raise BadInstant(f'at: "{text}" is not a date; write it as YYYY-MM-DD') from None
+
+
+@_operation("config.schema", "the JSON Schema of the configuration")
+async def _config_schema(call: Call) -> Document:
+    from monitor.config import json_schema
+
+    return json_schema()
+
+
+# -- the ledger ------------------------------------------------------------------------------------
+
+
+@_operation("ledger.head", "number and hash of the last fact")
+async def _ledger_head(call: Call) -> Document:
+    number, hashed = await _in_thread(call.desk.store.head)
+    return {"seq": number, "hash": hashed}
+
+
+@_operation("ledger.facts", "facts as they are chained, from a number on", after=COUNT, limit=COUNT)
+async def _ledger_facts(call: Call) -> Document:
+    after, limit = call.arguments.get("after") or 0, _limit(call)
+    if not 0 <= after < 1 << 62:
+        raise UsageError("after: must be the number of a fact, or 0 for the first")
+    kept = await _in_thread(partial(call.desk.store.links, after, limit))
+    return {"facts": [snapshot.link_document(*one) for one in kept]}
+
+
+# -- acknowledging ---------------------------------------------------------------------------------
+
+
 @_operation(
     "endpoint.acknowledge_change",
     "explain a change of an endpoint that was found, by its technical-change reference",
@@ -567,6 +737,12 @@ def _outage_series(call: Call) -> list[Series]:
         )
     ]
     return [*which, *asserted]
+
+
+@_operation("assertion.list", "outages that were asserted, with those withdrawn")
+async def _assertions(call: Call) -> Document:
+    rows = [snapshot.assertion_document(one, call.now) for one in call.book.assertions.values()]
+    return _listed(call, assertions=rows)
 
 
 @_operation(
@@ -635,7 +811,8 @@ async def _incidents(call: Call) -> Document:
         if state in (None, record.state)
         and (everything or (record.standing and (state is not None or _is_current(record))))
     ]
-    return _listed(call, incidents=[_incident(call, record) for record in chosen])
+    rows = await _gently(chosen, lambda some: [_incident(call, record) for record in some])
+    return _listed(call, incidents=rows)
 
 
 @_operation("incident.show", "one incident: what happened, and what is owed", id=NEEDED)
@@ -809,36 +986,50 @@ async def _explain(call: Call) -> Document:
     start=TEXT,
     end=TEXT,
     limit=COUNT,
+    oldest=FLAG,
 )
 async def _observations(call: Call) -> Document:
     endpoint = _endpoint(call)
     assert endpoint is not None
-    start, end = _look(call)
-    limit = call.arguments.get("limit")
-    limit = LIMIT if limit is None else limit
-    if not 1 <= limit <= MOST_OBSERVATIONS:
-        raise UsageError(f"limit: must be from 1 to {MOST_OBSERVATIONS}")
-    samples = await _in_thread(partial(call.desk.store.observations, endpoint, start, end))
+    start, end = _span(call, timedelta(hours=1), LONGEST_LOOK)
+    limit = _limit(call)
+    store = call.desk.store
+    if call.arguments.get("oldest"):
+        read = partial(store.first_observations, endpoint, start, end, limit + 1)
+        samples = await _in_thread(read)
+        kept = samples[:limit]
+    else:
+        samples = await _in_thread(partial(store.observations, endpoint, start, end))
+        kept = samples[-limit:]
     return {
         "endpoint": endpoint,
         "start": show_instant(start),
         "end": show_instant(end),
         "truncated": len(samples) > limit,
-        "observations": [snapshot.sample_document(sample) for sample in samples[-limit:]],
+        "observations": [snapshot.sample_document(sample) for sample in kept],
     }
 
 
-def _look(call: Call) -> tuple[datetime, datetime]:
-    """The span asked for: an hour up to its end, which is now unless said otherwise."""
+def _limit(call: Call) -> int:
+    """How many rows are wanted at most. Raises UsageError."""
+    given = call.arguments.get("limit")
+    limit: int = LIMIT if given is None else given
+    if not 1 <= limit <= MOST_OBSERVATIONS:
+        raise UsageError(f"limit: must be from 1 to {MOST_OBSERVATIONS}")
+    return limit
+
+
+def _span(call: Call, usual: timedelta, longest: timedelta) -> tuple[datetime, datetime]:
+    """The span asked for: the usual length up to its end, which is now unless said otherwise."""
     end = call.given.instant("end") or call.now
-    start = call.given.instant("start") or end - timedelta(hours=1)
+    start = call.given.instant("start")
+    if start is None:
+        start = end - usual if end - BEGINNING > usual else BEGINNING
     if start >= end:
         raise BadInstant(
             f"end: {show_instant(end)} is not after the start {show_instant(start)};"
             " give an end that is later"
         )
-    if end - start > LONGEST_LOOK:
-        raise UsageError(
-            f"start: asks for more than {LONGEST_LOOK.days} days; ask for less at a time"
-        )
+    if end - start > longest:
+        raise UsageError(f"start: asks for more than {longest.days} days; ask for less at a time")
     return start, end

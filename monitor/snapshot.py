@@ -6,8 +6,8 @@ numbers with at most microseconds; ratios are exact decimal texts, rounded down 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -15,19 +15,23 @@ from monitor.core import seal
 from monitor.core.assertion import Assertion
 from monitor.core.book import Book
 from monitor.core.downtime import Declaration, Kind, Scope, Series, Version
+from monitor.core.endpoint import Endpoint, Service
 from monitor.core.fact import Fact, fact_document
+from monitor.core.holdername import Holdername, Period, Register
 from monitor.core.incident import Incident, IncidentKind, Record
 from monitor.core.interval import BEGINNING, MICROSECOND, Interval
-from monitor.core.lifecycle import lifecycle
+from monitor.core.lifecycle import holdername_lifecycle, lifecycle
 from monitor.core.maps import Taken
 from monitor.core.month import Month, show_instant
 from monitor.core.notice import Notice
 from monitor.core.outage import Class, SeriesOutage
 from monitor.core.planning import EVIDENCE
+from monitor.core.reconcile import Found
 from monitor.core.rules import RULES_VERSION, Rules
 from monitor.core.security import finding_document
 from monitor.core.slo import Account, Verdict
 from monitor.core.timeline import Span, State
+from monitor.core.verdict import Evidence, evidence_document, judge
 from monitor.ports import Delivery, Sample
 
 Document = dict[str, Any]
@@ -272,6 +276,126 @@ def _running_month(book: Book, endpoint: str, now: datetime) -> Document:
     figures = account_document(book.account(book.endpoint_series(endpoint), month, now))
     kept = ("measured", "worst", "budget_s", "remaining_s", "verdict")
     return {"month": str(month), **{key: figures[key] for key in kept}}
+
+
+def configured_document(book: Book, endpoint: str, now: datetime) -> Document:
+    """An endpoint as it is configured, with the holdername GUIDs that it serves at `now`."""
+    known = book.register.endpoints[endpoint]
+    cadence, expectation = known.cadence, known.expectation
+    return {
+        "url": known.url,
+        "identity": known.identity,
+        "connected_from": _day(known.connected_from),
+        "disconnected_on": _day(known.disconnected_on),
+        "cadence": {
+            "interval_s": seconds(cadence.interval),
+            "timeout_s": seconds(cadence.timeout),
+            "recheck_interval_s": seconds(cadence.recheck_interval),
+            "gap_after_s": seconds(cadence.gap_after),
+            "confirm_down": cadence.confirm_down,
+            "confirm_up": cadence.confirm_up,
+        },
+        "expect": {
+            "method": expectation.method,
+            "status": sorted(expectation.statuses),
+            "impaired_above_s": seconds(expectation.impaired_above),
+        },
+        "holdernames": book.register.guids_at([endpoint], Interval.lasting(now, MICROSECOND)),
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def span_document(span: Span) -> Document:
+    """A span of one state."""
+    start, end = show_instant(span.start), show_instant(span.end)
+    return {"state": span.state.value, "start": start, "end": end}
+
+
+def probe_document(
+    endpoint: Endpoint, evidence: Evidence, shown: Mapping[str, Any] | None
+) -> Document:
+    """One probe and its verdict, with the identity that was shown, if that is known."""
+    found: Document = evidence_document(evidence, judge(evidence, endpoint.expectation))
+    certificates = [] if shown is None else [shown["certificate"], *shown["chain"]]
+    return {**found, "shown": {"identity": endpoint.identity, "chain": certificates}}
+
+
+def holdername_document(holdername: Holdername, register: Register, at: datetime) -> Document:
+    """A holdername, where it stands at an instant, and which endpoints serve it then."""
+    serving = {
+        service.value: sorted(name for period in found for name in period.names)
+        for service in Service
+        if (found := _at(register.serving(holdername.guid, service), at))
+    }
+    return {
+        "guid": holdername.guid,
+        "name": holdername.name,
+        "lifecycle": holdername_lifecycle(holdername.guid, at, register).value,
+        "endpoints": serving,
+    }
+
+
+def reconciled_document(day: str, compared: int, found: Sequence[Found]) -> Document:
+    """How the mapping differs from the register; `ok` if it does not."""
+    return {
+        "ok": not found,
+        "at": day,
+        "compared": compared,
+        "differences": [
+            {
+                "kind": one.kind.value,
+                "guid": one.guid,
+                "name": one.name,
+                "service": one.service.value,
+                "configured": list(one.configured),
+                "registered": list(one.registered),
+            }
+            for one in found
+        ],
+    }
+
+
+def _at(periods: Iterable[Period], instant: datetime) -> list[Period]:
+    return [period for period in periods if instant in period.interval]
+
+
+def sealing_document(book: Book, month: Month, now: datetime) -> Document:
+    """Where a month stands: running, closed or sealed; restatements, and what waits for approval."""
+    known = seal.standing(book.seals.get(str(month), ()))
+    closed = "closed" if month.interval.end <= now else "running"
+    proposed = None if known is None else known.proposed
+    return {
+        "month": str(month),
+        "start": show_instant(month.interval.start),
+        "end": show_instant(month.interval.end),
+        "state": closed if known is None else "sealed",
+        "seals_at": show_instant(seal.seals_at(month, book.rules)),
+        "sealed_at": None if known is None else show_instant(known.sealed_at),
+        "settled_at": None if known is None else show_instant(known.settled_at),
+        "restatements": 0 if known is None else known.restatements,
+        "proposed": None
+        if proposed is None
+        else {
+            "at": show_instant(proposed.at),
+            "reason": proposed.body["reason"],
+            "authors": list(proposed.body["authors"]),
+            "series": len(proposed.body["changes"]),
+        },
+    }
+
+
+def link_document(number: int, fact: Fact, hashed: str) -> Document:
+    """A fact with its place in the chain; `data` is its body."""
+    return {
+        "seq": number,
+        "hash": hashed,
+        "at": show_instant(fact.at),
+        "type": fact.type,
+        "data": dict(fact.body),
+    }
 
 
 def sample_document(sample: Sample) -> Document:

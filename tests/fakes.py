@@ -90,6 +90,18 @@ class MemoryStore:
         rows = self._samples.get(endpoint, [])
         return rows[bisect_left(rows, start, key=_at) : bisect_left(rows, end, key=_at)]
 
+    def first_observations(
+        self, endpoint: str, start: datetime, end: datetime, limit: int
+    ) -> list[Sample]:
+        return self.observations(endpoint, start, end)[:limit]
+
+    def links(self, after: int, limit: int) -> list[tuple[int, Fact, str]]:
+        found = [(number, fact, _hash(number)) for number, fact in self.facts(after)]
+        return found[:limit]
+
+    def head(self) -> tuple[int, str]:
+        return len(self._facts), _hash(len(self._facts))
+
     def observations_since(self, starts: Mapping[str, datetime]) -> list[Sample]:
         found: list[Sample] = []
         for endpoint, start in starts.items():
@@ -179,6 +191,11 @@ class MemoryStore:
     def _state(self, number: int) -> str | None:
         found = self._deliveries.get(number)
         return None if found is None else found.state
+
+
+def _hash(number: int) -> str:
+    """Where the store has a chain, the fake has only numbers."""
+    return f"{number:064x}"
 
 
 def _put_span(spans: dict[str, list[SpanRow]], span: SpanRow) -> None:

@@ -94,7 +94,16 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "incident.pack",
         "returns",
         "alerts.dead",
-        "endpoint.observations",
+        *(f"endpoint.{what}" for what in ("list", "show", "spans", "observations", "findings")),
+        "endpoint.probe",
+        "assertion.list",
+        "month.list",
+        "slo.months",
+        "identity.list",
+        *(f"holdername.{what}" for what in ("list", "import", "reconcile")),
+        "config.schema",
+        "ledger.head",
+        "ledger.facts",
         "explain",
     }
     assert {name for name in OPERATIONS if name not in reads} == {

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from monitor.core.identity import IdentitySpec
-from monitor.core.verdict import CertificateFacts
+from monitor.core.verdict import CertificateFacts, certificate_document
 from monitor.errors import Fault, IdentityError
 
 _LARGEST = 1 << 20
@@ -80,6 +80,19 @@ class Identity:
     def in_date(self, now: datetime) -> bool:
         """Whether our own certificate is valid at `now`."""
         return self.leaf.not_before <= now <= self.leaf.not_after
+
+
+def identity_document(identity: Identity) -> dict[str, object]:
+    """What an identity presents, as plain data; nothing of the key but its type."""
+    return {
+        "name": identity.name,
+        "key": identity.key_type,
+        "trust": identity.spec.trust,
+        "digest": identity.digest,
+        "certificate": certificate_document(identity.leaf),
+        "chain": [certificate_document(facts) for facts in identity.chain],
+        "warnings": [str(warning) for warning in identity.warnings],
+    }
 
 
 def load(spec: IdentitySpec, *, now: datetime) -> Identity:

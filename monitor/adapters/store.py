@@ -445,6 +445,17 @@ class SqliteStore:
         found = self._rows("SELECT seq, hash FROM facts ORDER BY seq DESC LIMIT 1")
         return (found[0][0], found[0][1]) if found else (0, GENESIS)
 
+    def links(self, after: int, limit: int) -> list[tuple[int, Fact, str]]:
+        """Number, fact and hash of facts numbered above `after`, those of the ledger's own among them."""
+        rows = self._rows(
+            "SELECT seq, at, type, body, hash FROM facts WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
+        )
+        return [
+            (seq, Fact(from_us(at), kind, json.loads(body)), hashed)
+            for seq, at, kind, body, hashed in rows
+        ]
+
     @contextlib.contextmanager
     def frozen(self) -> Iterator[sqlite3.Connection]:
         """A read-only connection that sees the store as it is now, whatever is written meanwhile."""
@@ -462,6 +473,18 @@ class SqliteStore:
                 f"{_SELECT_SAMPLE} JOIN endpoints e ON e.key = o.endpoint"
                 " WHERE e.id = ? AND o.t >= ? AND o.t < ? ORDER BY o.t",
                 (endpoint, to_us(start), to_us(end)),
+            )
+        )
+
+    def first_observations(
+        self, endpoint: str, start: datetime, end: datetime, limit: int
+    ) -> list[Sample]:
+        """The first so many observations of an endpoint in [start, end), in order of time."""
+        return _samples(
+            self._rows(
+                f"{_SELECT_SAMPLE} JOIN endpoints e ON e.key = o.endpoint"
+                " WHERE e.id = ? AND o.t >= ? AND o.t < ? ORDER BY o.t LIMIT ?",
+                (endpoint, to_us(start), to_us(end), limit),
             )
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli import show
-from monitor.cli.common import Common, Document, common, finish, plain, print_json, read_settings
+from monitor.cli.common import Common, common, finish, plain, print_json, read_settings
 from monitor.errors import (
     ConfigError,
     Fault,
@@ -171,7 +171,7 @@ def _wanted(settings: Settings, names: tuple[str, ...]) -> list[str]:
 @common()
 def identity_show(shared: Common, names: tuple[str, ...]) -> None:
     """Show what each identity presents: subjects, issuers, dates, key, fingerprints."""
-    from monitor.adapters.identity import load
+    from monitor.adapters.identity import identity_document, load
 
     settings = read_settings(shared.config)
     now = datetime.now(UTC)
@@ -185,23 +185,9 @@ def identity_show(shared: Common, names: tuple[str, ...]) -> None:
     if faults:
         raise IdentityError(faults)
     if shared.as_json:
-        print_json([_identity_document(each) for each in found])
+        print_json([identity_document(each) for each in found])
     else:
         click.echo("\n\n".join(map(_identity_text, found)) or "No identity is configured.")
-
-
-def _identity_document(found: Identity) -> Document:
-    from monitor.core.verdict import certificate_document
-
-    return {
-        "name": found.name,
-        "key": found.key_type,
-        "trust": found.spec.trust,
-        "digest": found.digest,
-        "certificate": certificate_document(found.leaf),
-        "chain": [certificate_document(facts) for facts in found.chain],
-        "warnings": [str(warning) for warning in found.warnings],
-    }
 
 
 def _identity_text(found: Identity) -> str:

@@ -69,19 +69,12 @@ at_option = click.option(
 @common()
 def list_(shared: Common, at: str | None) -> None:
     """List the holdernames of the configuration, and where each stands."""
-    from monitor.core.lifecycle import holdername_lifecycle
+    from monitor.snapshot import holdername_document
 
     settings = read_settings(shared.config, accounting_only=True)
     register = _register(settings)
     day, instant = _at(at, settings)
-    rows = [
-        {
-            "guid": one.guid,
-            "name": one.name,
-            "lifecycle": holdername_lifecycle(one.guid, instant, register).value,
-        }
-        for one in settings.holdernames
-    ]
+    rows = [holdername_document(one, register, instant) for one in settings.holdernames]
     finish(shared, {"at": day, "holdernames": rows}, _listed_text)
 
 
@@ -124,27 +117,13 @@ def reconcile(shared: Common, file: Path, at: str | None) -> None:
     """
     from monitor.core.reconcile import read_register
     from monitor.core.reconcile import reconcile as compared
+    from monitor.snapshot import reconciled_document
 
     settings = read_settings(shared.config, accounting_only=True)
     entries = read_register(_read(file), str(file))
     day, instant = _at(at, settings)
     found = compared(_register(settings), entries, instant)
-    document = {
-        "ok": not found,
-        "at": day,
-        "compared": len(entries),
-        "differences": [
-            {
-                "kind": one.kind.value,
-                "guid": one.guid,
-                "name": one.name,
-                "service": one.service.value,
-                "configured": list(one.configured),
-                "registered": list(one.registered),
-            }
-            for one in found
-        ],
-    }
+    document = reconciled_document(day, len(entries), found)
     finish(shared, document, _reconciled_text)
 
 

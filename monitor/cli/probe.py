@@ -29,11 +29,14 @@ def probe(shared: Common, ids: tuple[str, ...]) -> None:
     Prints verdict, reason, the time of each phase, TLS version and cipher, the certificates seen
     and those shown. Exits with 1 if one is not up. It records nothing and needs no daemon.
     """
+    from monitor.adapters.identity import identity_document
+    from monitor.snapshot import probe_document
+
     settings = read_settings(shared.config)
     wanted = _wanted(settings, ids)
     seen, shown = asyncio.run(_ask(settings, wanted))
     documents = [
-        {**_judged(endpoint, evidence), "shown": _shown_document(shown[endpoint.identity])}
+        probe_document(endpoint, evidence, identity_document(shown[endpoint.identity]))
         for endpoint, evidence in zip(wanted, seen, strict=True)
     ]
     if shared.as_json:
@@ -86,20 +89,6 @@ async def _ask(
     finally:
         await prober.close()
     return seen, {identity.name: identity for identity in contexts.identities}
-
-
-def _judged(endpoint: Endpoint, evidence: Evidence) -> Document:
-    from monitor.core.verdict import evidence_document, judge
-
-    return evidence_document(evidence, judge(evidence, endpoint.expectation))
-
-
-def _shown_document(identity: Identity) -> Document:
-    """The certificates that we showed, leaf first."""
-    from monitor.core.verdict import certificate_document
-
-    chain = [certificate_document(facts) for facts in (identity.leaf, *identity.chain)]
-    return {"identity": identity.name, "chain": chain}
 
 
 def _text(

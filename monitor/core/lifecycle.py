@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from monitor.core.alert import Event, Notice
 from monitor.core.book import Book
-from monitor.core.endpoint import Endpoint, Environment
+from monitor.core.endpoint import Endpoint, Environment, Service
 from monitor.core.holdername import Register
 from monitor.core.month import civil, midnight, show_instant
 from monitor.core.timeline import Phase
@@ -62,12 +62,7 @@ def holdername_lifecycle(guid: str, now: datetime, register: Register) -> Lifecy
 
     `ready`: no live endpoint is to serve it. `disconnected`: none does or will any more.
     """
-    periods = [
-        period
-        for served, service in register.holdername_series()
-        if served == guid
-        for period in register.serving(guid, service)
-    ]
+    periods = [period for service in Service for period in register.serving(guid, service)]
     if not periods:
         return Lifecycle.READY
     first = min(periods, key=lambda period: period.interval.start)

@@ -15,10 +15,11 @@ from aiohttp import hdrs, web
 
 from monitor.core.verdict import Evidence, judge
 from monitor.errors import UnknownName, UsageError
+from monitor.web.api.serve import add_api
 from monitor.web.blackbox import exposition
 from monitor.web.console.routes import add_pages
 from monitor.web.exposition import unhurried
-from monitor.web.guard import TOKENS, WAYS, Way, by_bearer, guard, needs
+from monitor.web.guard import LISTEN, TOKENS, WAYS, Way, by_basic, by_bearer, guard, needs
 from monitor.web.keys import ASK, Ask
 from monitor.web.metrics import Metrics, Watching
 from monitor.web.problem import problem, problems
@@ -81,10 +82,11 @@ def build_app(
     app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_REQUEST)
     app[DESK], app[METRICS], app[HEALTH] = desk, metrics, health
     app[TOKENS], app[ASK] = tokens, ask
-    ways: list[Way] = [by_bearer]
+    ways: list[Way] = [by_basic, by_bearer]
     app[WAYS] = ways
     app[ROOM] = asyncio.Semaphore(PROBES)
     add_pages(app)
+    add_api(app)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
@@ -101,6 +103,7 @@ class WebServer:
         """`port` 0 takes any free one; `port` says which, once started."""
         self.host = host
         self.port = port
+        app[LISTEN] = host
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN
         )

@@ -6,11 +6,15 @@ request needs a visitor whose scope includes what the handler `needs`, known by 
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import hdrs, web
@@ -53,6 +57,10 @@ Way = Callable[[web.Request], Awaitable[Visitor | None]]
 TOKENS = web.AppKey[Tokens | None]("tokens")
 WAYS = web.AppKey[list[Way]]("ways")
 VISITOR = web.RequestKey("visitor", Visitor)
+LISTEN = web.AppKey("listen", str)
+"""The host that we listen on."""
+
+_HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 
 
 def needs(scope: Scope | None) -> Callable[[_H], _H]:
@@ -83,8 +91,25 @@ async def by_bearer(request: web.Request) -> Visitor | None:
     if tokens is None or header is None:
         return None
     scheme, _, secret = header.partition(" ")
+    if scheme.lower() == "basic":
+        return None
     known = scheme.lower() == "bearer" and secret.strip()
     holder = await tokens.holder(secret.strip()) if known else None
+    if holder is None:
+        raise Unrecognised
+    return Visitor(holder.name, holder.scope, By.TOKEN)
+
+
+async def by_basic(request: web.Request) -> Visitor | None:
+    """A token as the password of HTTP Basic (RFC 7617), for calendar programs and scrapers."""
+    tokens, header = request.app[TOKENS], request.headers.get(hdrs.AUTHORIZATION)
+    if tokens is None or header is None or header.partition(" ")[0].lower() != "basic":
+        return None
+    try:
+        _, _, secret = b64decode(header[6:].strip(), validate=True).decode().partition(":")
+    except ValueError:
+        raise Unrecognised from None
+    holder = await tokens.holder(secret)
     if holder is None:
         raise Unrecognised
     return Visitor(holder.name, holder.scope, By.TOKEN)
@@ -93,6 +118,9 @@ async def by_bearer(request: web.Request) -> Visitor | None:
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let through who may; `request[VISITOR]` says who it is."""
+    astray = _astray(request)
+    if astray is not None:
+        return astray
     wanted = needed(request)
     if wanted is None:
         return await handler(request)
@@ -106,6 +134,45 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _forbidden(request, visitor, wanted)
     request[VISITOR] = visitor
     return await handler(request)
+
+
+def _astray(request: web.Request) -> web.Response | None:
+    """The refusal of a request that some web page made a browser send; None: it may go on.
+
+    Without tokens a name of the page's own that leads here (DNS rebinding) would open everything.
+    """
+    if request.app[TOKENS] is None and not _is_ours(request.host, request.app.get(LISTEN, "")):
+        detail = (
+            "without tokens only requests to 127.0.0.1, [::1] or localhost are answered; to be asked"
+            " by another name, set http.tokens_file"
+        )
+        status, kind = HTTPStatus.MISDIRECTED_REQUEST, "misdirected"
+    elif request.method not in SAFE and _is_cross_site(request):
+        detail = "a page of another site sent this; nothing was changed"
+        status, kind = HTTPStatus.FORBIDDEN, "cross-site"
+    else:
+        return None
+    log.warning(
+        "request_astray", peer=request.remote, path=request.path, host=request.host, kind=kind
+    )
+    return problem(status, detail, kind=kind)
+
+
+def _is_ours(host: str, listen: str) -> bool:
+    """Whether a Host header names this machine's loopback, or what we listen on."""
+    name = urlsplit(f"//{host}").hostname or "" if _HOST.fullmatch(host) else ""
+    try:
+        return ip_address(name).is_loopback or name == listen
+    except ValueError:
+        return name == "localhost" or (name != "" and name == listen.lower())
+
+
+def _is_cross_site(request: web.Request) -> bool:
+    """What a browser says of the page that sent a request; a program says nothing."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return True
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin is not None and origin.partition("://")[2].lower() != request.host.lower()
 
 
 async def _visitor(request: web.Request) -> Visitor | None:
@@ -128,13 +195,21 @@ def _refused(request: web.Request, *, given: bool) -> web.Response:
             HTTPStatus.TOO_MANY_REQUESTS, detail, headers={hdrs.RETRY_AFTER: str(int(wait) + 1)}
         )
     log.warning("token_refused", peer=request.remote, path=request.path, given=given)
-    challenge = 'Bearer realm="monitor"'
+    challenge = _challenge(request)
     if not given:
         detail = "this needs a token; send it as Authorization: Bearer TOKEN"
         return problem(HTTPStatus.UNAUTHORIZED, detail, headers={hdrs.WWW_AUTHENTICATE: challenge})
     detail = "the token is not known here; make one, or correct http.tokens_file"
-    challenge += ', error="invalid_token"'
+    challenge = challenge.replace('realm="monitor"', 'realm="monitor", error="invalid_token"', 1)
     return problem(HTTPStatus.UNAUTHORIZED, detail, headers={hdrs.WWW_AUTHENTICATE: challenge})
+
+
+def _challenge(request: web.Request) -> str:
+    """How to show who one is. Who wants a page is not asked by Basic: browsers would ask for it."""
+    challenge = 'Bearer realm="monitor"'
+    if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
+        challenge += ', Basic realm="monitor", charset="UTF-8"'
+    return challenge
 
 
 def _forbidden(request: web.Request, visitor: Visitor, wanted: Scope) -> web.Response:
