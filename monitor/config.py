@@ -37,6 +37,7 @@ from monitor.core.verdict import DEFAULTS
 
 __all__ = [
     "AlertSettings",
+    "Alertmanager",
     "Connection",
     "DeadMan",
     "Differences",
@@ -80,11 +81,12 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """`host` is a name or an address without brackets."""
+    """`host` is a name or an address without brackets; `public_url` has no slash at its end."""
 
     host: str
     port: int
     tokens_file: Path | None
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,21 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class Alertmanager:
+    """An Alertmanager member. `url` is its base, without a slash at the end."""
+
+    url: str
+    resend_every: timedelta
+    timeout: timedelta
+    silences: bool
+    created_by: str
+    ca_file: Path | None
+    username: str | None
+    password_file: Path | None
+    bearer_token_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeadMan:
     """A ping every so often. The URL may contain a secret: never log its path."""
 
@@ -109,10 +126,10 @@ class DeadMan:
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """`alertmanager` are base URLs without a slash at the end."""
+    """Who is told, and when."""
 
     webhooks: tuple[Webhook, ...]
-    alertmanager: tuple[str, ...]
+    alertmanager: tuple[Alertmanager, ...]
     dead_man: DeadMan | None
     identity_expiry_days: tuple[int, ...]
     certificate_expiry_days: tuple[int, ...]
@@ -364,7 +381,8 @@ class _Assembly:
 
     def _http(self, given: schema.HttpSection) -> HttpSettings:
         host, port = given.listen
-        return HttpSettings(host, port, self._credential(given.tokens_file))
+        tokens_file = self._credential(given.tokens_file)
+        return HttpSettings(host, port, tokens_file, given.public_url)
 
     def _alerts(self, given: schema.AlertsSection) -> AlertSettings:
         return AlertSettings(
@@ -379,11 +397,24 @@ class _Assembly:
                 )
                 for hook in given.webhooks
             ),
-            alertmanager=tuple(member.url.rstrip("/") for member in given.alertmanager),
+            alertmanager=tuple(self._alertmanager(member) for member in given.alertmanager),
             dead_man=DeadMan(given.dead_man.url, given.dead_man.every) if given.dead_man else None,
             identity_expiry_days=_falling(given.identity_expiry_days),
             certificate_expiry_days=_falling(given.certificate_expiry_days),
             upcoming=given.upcoming,
+        )
+
+    def _alertmanager(self, given: schema.AlertmanagerSection) -> Alertmanager:
+        return Alertmanager(
+            url=given.url,
+            resend_every=given.resend_every,
+            timeout=given.timeout,
+            silences=given.silences,
+            created_by=given.created_by,
+            ca_file=self._credential(given.ca_file),
+            username=given.username,
+            password_file=self._credential(given.password_file),
+            bearer_token_file=self._credential(given.bearer_token_file),
         )
 
     def _public(self) -> dict[str, Any]:

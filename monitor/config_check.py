@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from monitor import config_schema as schema
 from monitor.config_read import Draft, twice
@@ -15,6 +16,7 @@ from monitor.config_yaml import Tree, nearest
 from monitor.core.endpoint import Environment, Service
 from monitor.core.verdict import DEFAULTS, IMPAIRED_ABOVE
 
+_LONGEST_LEASE = timedelta(minutes=5)
 _ADVISED_INTERVAL = timedelta(seconds=60)  # domain.md 7.13
 _SECRET_HEADERS = ("api-key", "authorization", "cookie", "proxy-authorization", "x-api-key")
 _CADENCE = ("confirm_down", "confirm_up", "gap_after", "recheck_interval")
@@ -386,8 +388,48 @@ def _alerts(draft: Draft) -> None:
             draft.faults.at(part, "has a previous secret but no secret", "add `secret_file: PATH`")
         elif hook.secret_file is None:
             draft.warn(part, "is sent unsigned", "add `secret_file: PATH`")
+    _alertmanager(draft, alerts, tree.part("alertmanager"))
     for place in _repeated(alerts, tree):
         draft.faults.at(place, "names a number twice", "remove one")
+
+
+def _alertmanager(draft: Draft, alerts: schema.AlertsSection, tree: Tree) -> None:
+    seen: dict[str, tuple[Any, Tree]] = {}
+    for number, member in enumerate(alerts.alertmanager):
+        part = tree.part(number)
+        url = part.part("url")
+        if member.url in seen:
+            twice(draft.faults, url.place, url.path, f'"{member.url}"', seen[member.url])
+        seen.setdefault(member.url, (member, url))
+        if member.resend_every > _LONGEST_LEASE:
+            draft.faults.at(
+                part.part("resend_every"),
+                "is more than 5m, so that what ended would stand there for long",
+                "write 30s, or at most 5m",
+            )
+        _credentials(draft, member, part)
+
+
+def _credentials(draft: Draft, member: schema.AlertmanagerSection, part: Tree) -> None:
+    """How we show a member who we are, and it us."""
+    basic, bearer = member.username is not None, member.bearer_token_file is not None
+    if basic and bearer:
+        cure = "keep one of username and bearer_token_file"
+        draft.faults.at(part, "gives two ways to authenticate", cure)
+    if basic != (member.password_file is not None):
+        draft.faults.at(part, "gives half a login", "give both username and password_file")
+    if member.username is not None and ":" in member.username:
+        draft.faults.at(part.part("username"), "contains a colon", "write the name alone")
+    if member.url.startswith("https:"):
+        return
+    if member.ca_file is not None:
+        draft.faults.at(part.part("ca_file"), "does not go with http", "write url with https://")
+    if not is_loopback(urlsplit(member.url).hostname or ""):
+        if basic or bearer:
+            what = "would send a secret in the clear"
+            draft.faults.at(part.part("url"), what, "write it with https://")
+        else:
+            draft.warn(part.part("url"), "is told in the clear", "write it with https://")
 
 
 def _repeated(alerts: schema.AlertsSection, tree: Tree) -> Iterator[Tree]:

@@ -17,6 +17,7 @@ from monitor.errors import Fault
 
 _INCLUDABLE = ("endpoints", "holdernames", "identities")
 _SECRET_KEYS = {
+    "bearer_token": "bearer_token_file",
     "key": "private_key_file",
     "passphrase": "password_file",
     "password": "password_file",

@@ -279,6 +279,16 @@ def _parse_alert_url(value: object) -> str:
     return text
 
 
+def _parse_base_url(value: object) -> str:
+    """http or https, with neither query nor fragment; a slash at the end is dropped."""
+    text, parts = _split(value)
+    if parts.scheme not in ("http", "https"):
+        raise Wrong("is neither http nor https", "write it as https://host:port")
+    if parts.query or parts.fragment or text[-1] in "?#":
+        raise Wrong("has a query or fragment", "remove everything from the ? or #")
+    return text.rstrip("/")
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
@@ -444,6 +454,9 @@ EndpointUrl = Annotated[
 ]
 AlertUrl = Annotated[
     str, *_value(_parse_alert_url, {"type": "string", "pattern": "^https?://[^@]+$"}, _origin)
+]
+BaseUrl = Annotated[
+    str, *_value(_parse_base_url, {"type": "string", "pattern": "^https?://[^@?#]+$"})
 ]
 HostPort = Annotated[tuple[str, int], *_value(parse_host_port, _ANY_TEXT, _show_host_port)]
 WitnessHost = Annotated[tuple[str, int], *_value(_parse_witness_host, _ANY_TEXT, _show_host_port)]
@@ -719,6 +732,8 @@ class HttpSection(Section):
     """Address and port. Other than loopback only with tokens_file."""
     tokens_file: Text | None = None
     """File with the hashes of the bearer tokens."""
+    public_url: BaseUrl | None = None
+    """Where people reach the pages, such as https://monitor.example; alerts then link to them."""
 
 
 class WebhookSection(Section):
@@ -739,10 +754,26 @@ class WebhookSection(Section):
 
 
 class AlertmanagerSection(Section):
-    """An Alertmanager member."""
+    """An Alertmanager member; what stands is told to each of them, again and again."""
 
-    url: AlertUrl
-    """Base URL; alerts go to every member."""
+    url: BaseUrl
+    """Base URL of the member."""
+    resend_every: Duration = timedelta(seconds=30)
+    """Time between tellings, at most 5m; after four of them without one, alerts run out there."""
+    timeout: Duration = timedelta(seconds=10)
+    """Give up on one request after this long."""
+    silences: bool = False
+    """Silence the endpoints of each declared window while it lasts; incidents stay heard."""
+    created_by: Text = "monitor"
+    """The name our silences carry; of several daemons at one Alertmanager each needs its own."""
+    ca_file: Text | None = None
+    """PEM file of those who may vouch for the member (default: the system's)."""
+    username: Text | None = None
+    """User name for basic authentication."""
+    password_file: Text | None = None
+    """File with its password."""
+    bearer_token_file: Text | None = None
+    """File with a bearer token, instead of a user name."""
 
 
 class DeadManSection(Section):

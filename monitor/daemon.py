@@ -12,6 +12,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +24,7 @@ import structlog
 
 from monitor import __version__
 from monitor.adapters import systemd
+from monitor.adapters.alertmanager import Alertmanager, Login
 from monitor.adapters.clock import SteadyClock, StepDetector, SystemClock
 from monitor.adapters.holidays import bank_holidays
 from monitor.adapters.identity import identity_document
@@ -42,6 +44,8 @@ from monitor.core.fact import Fact
 from monitor.core.ledger import head_notice
 from monitor.core.lifecycle import paced
 from monitor.core.month import show_instant
+from monitor.core.silence import wanted
+from monitor.core.standing import Own, Queue, Standing, standing
 from monitor.core.verdict import CertificateFacts, Evidence, Reason
 from monitor.cycle import SPOOL, Cycle
 from monitor.desk import Desk
@@ -49,6 +53,7 @@ from monitor.dispatch import Dispatcher
 from monitor.errors import ConfigError, Fault, IdentityError, MonitorError, StoreError, StoreLocked
 from monitor.findings import Guard
 from monitor.jobs import expiry_notices, seal_months
+from monitor.leases import Leases
 from monitor.operations import perform
 from monitor.pacer import Pacer
 from monitor.recovery import configuration_fact, load_book, policy_of
@@ -159,6 +164,7 @@ class Daemon:
         self._servers: dict[str, CertificateFacts] = {}
         self._witnesses: dict[str, asyncio.Task[None]] = {}
         self._refused: tuple[Fault, ...] = ()
+        self._refusals: dict[str, datetime] = {}
         self._fingerprint = ""
         self._reload = asyncio.Event()
         self._secrets: dict[str, SecretFiles] = {}
@@ -180,7 +186,10 @@ class Daemon:
             most=settings.probing.max_concurrent,
             most_per_host=settings.probing.per_host,
         )
-        self._dispatcher = self._new_dispatcher(settings)
+        self._dispatching = self._new_dispatcher(settings)
+        # Of its own: hung name look-ups fill the loop's default executor.
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leases")
+        self._leasing = self._new_leases(settings)
         self._schedule = Schedule(telemetry.job_trouble)
         self._desk = Desk(
             cycle,
@@ -189,7 +198,7 @@ class Daemon:
             store,
             True,
             self.started_at,
-            wake=lambda: self._dispatcher.wake(),
+            wake=lambda: self._dispatching[0].wake(),
             probe=self._probe_now,
             warnings=self._warnings,
             identities=lambda: [identity_document(one) for one in self._contexts.identities],
@@ -224,10 +233,15 @@ class Daemon:
             witnesses=witnesses_of(settings),
         )
         daemon = cls(settings, environ, store, contexts, telemetry, clock, cycle)
-        cycle.on_change = lambda: daemon._dispatcher.wake()
+        cycle.on_change = daemon._on_change
         cycle.hurry = daemon._pacer.hurry
         await daemon._record_start(recovered.configuration)
         return daemon
+
+    def _on_change(self) -> None:
+        """A judgement changed, or an alert was queued."""
+        self._dispatching[0].wake()
+        self._leasing[0].wake()
 
     async def _record_start(self, last: Mapping[str, Any] | None) -> None:
         """Record the configuration if it is another, and how long nobody watched."""
@@ -290,6 +304,7 @@ class Daemon:
             _Task("clock-watch", self._watch_clock),
             _Task("reloader", self._watch_files),
             _Task("dispatcher", self._dispatch),
+            _Task("leases", self._keep_leases),
             _Task("dead-man", self._dead_man),
             _Task("care", lambda: every(10.0, self._care)),
             _Task("security", lambda: every(60.0, self._check_security)),
@@ -315,7 +330,7 @@ class Daemon:
         await web.stop()
         by_name = {name: task for task, name in tasks.items()}
         dispatcher = by_name.pop("dispatcher")
-        self._dispatcher.stop()
+        self._dispatching[0].stop()
         ended = [*by_name.values(), *self._witnesses.values()]
         for task in ended:
             task.cancel()
@@ -329,6 +344,7 @@ class Daemon:
             dispatcher, self._schedule.stop(timedelta(seconds=2)), return_exceptions=True
         )
         await self._prober.close()
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -489,7 +505,8 @@ class Daemon:
 
     # -- alerts --------------------------------------------------------------------------------
 
-    def _new_dispatcher(self, settings: Settings) -> Dispatcher:
+    def _new_dispatcher(self, settings: Settings) -> tuple[Dispatcher, list[WebhookNotifier]]:
+        """Who delivers alerts, and to whom. Raises ConfigError."""
         hooks = settings.alerts.webhooks
         notifiers = []
         for hook in hooks:
@@ -499,8 +516,7 @@ class Daemon:
             notifiers.append(
                 WebhookNotifier(hook.name, hook.url, clock=self.clock, keys=keys, timeout=seconds)
             )
-        self._notifiers = notifiers
-        return Dispatcher(
+        dispatcher = Dispatcher(
             self._store,
             notifiers,
             self.clock,
@@ -508,16 +524,73 @@ class Daemon:
             on_outcome=self.telemetry.delivered,
             drain=timedelta(seconds=3),
         )
+        return dispatcher, notifiers
 
     async def _dispatch(self) -> None:
         """Deliver alerts; with new receivers after a reload."""
         while True:
-            dispatcher, notifiers = self._dispatcher, self._notifiers
+            dispatcher, notifiers = self._dispatching
             await dispatcher.run()
             for notifier in notifiers:
                 await notifier.close()
-            if self._stop.is_set() or dispatcher is self._dispatcher:
+            if self._stop.is_set() or dispatcher is self._dispatching[0]:
                 return
+
+    def _new_leases(self, settings: Settings) -> tuple[Leases, list[Alertmanager]]:
+        """Who keeps the Alertmanagers up to date. Raises ConfigError."""
+        members = [
+            Alertmanager(
+                given.url,
+                resend_every=given.resend_every,
+                timeout=given.timeout,
+                silences=given.silences,
+                created_by=given.created_by,
+                login=Login(given.username, given.password_file, given.bearer_token_file),
+                ca_file=given.ca_file,
+                public_url=settings.http.public_url,
+            )
+            for given in settings.alerts.alertmanager
+        ]
+        leases = Leases(
+            members,
+            self._standing,
+            lambda: wanted(self.cycle.book, self.clock.now()),
+            self._wall,
+            on_outcome=self.telemetry.delivered,
+        )
+        return leases, members
+
+    async def _keep_leases(self) -> None:
+        """Tell the Alertmanagers what stands; others after a reload."""
+        while True:
+            leases, members = self._leasing
+            try:
+                await leases.run()
+            finally:
+                for member in members:
+                    await member.close()
+            if leases is self._leasing[0]:
+                return
+
+    async def _standing(self) -> list[Standing]:
+        """What stands now, of all that is known here."""
+        alerts, endpoints = self.settings.alerts, self.cycle.book.register.endpoints
+        loop = asyncio.get_running_loop()
+        try:
+            stats = await loop.run_in_executor(self._reader, self._store.queue_stats)
+        except StoreError:
+            stats = {}
+        own = Own(
+            ours={one.name: (one.leaf, *one.chain) for one in self._contexts.identities},
+            servers={name: one for name, one in self._servers.items() if name in endpoints},
+            identity_days=max(alerts.identity_expiry_days, default=0),
+            certificate_days=max(alerts.certificate_expiry_days, default=0),
+            store_failing_since=self.cycle.store_failing_since,
+            unready=self._unready(),
+            refused=dict(self._refusals),
+            queues={receiver: Queue(*numbers) for receiver, numbers in stats.items()},
+        )
+        return standing(self.cycle.book, own, self.clock.now())
 
     # -- reload --------------------------------------------------------------------------------
 
@@ -546,10 +619,18 @@ class Daemon:
             if fresh != self.settings:
                 await self._adopt(fresh)
         except (ConfigError, IdentityError, StoreError) as trouble:
-            self.telemetry.reloaded(False)
+            self._reloaded("configuration", False)
             log.error("reload_refused", why=str(trouble), kept="the configuration in force")
             return
-        self.telemetry.reloaded(True)
+        self._reloaded("configuration", True)
+
+    def _reloaded(self, what: str, ok: bool) -> None:
+        """What changed was taken over or not; as long as either was not, that is told."""
+        if ok:
+            self._refusals.pop(what, None)
+        else:
+            self._refusals.setdefault(what, self.clock.now())
+        self.telemetry.reloaded(not self._refusals)
 
     async def _adopt(self, fresh: Settings) -> None:
         """Take over a new configuration. Raises, and then nothing has changed."""
@@ -563,18 +644,25 @@ class Daemon:
         fact = configuration_fact(fresh, self.clock.now())
         old = configuration_fact(self.settings, fact.at)
         rewired = fresh.alerts.webhooks != self.settings.alerts.webhooks
-        dispatcher = self._dispatcher
-        if rewired:
-            self._dispatcher = self._new_dispatcher(fresh)
+        readdressed = (fresh.alerts.alertmanager, fresh.http.public_url) != (
+            self.settings.alerts.alertmanager,
+            self.settings.http.public_url,
+        )
+        dispatching, leasing = self._dispatching, self._leasing
+        fresh_dispatching = self._new_dispatcher(fresh) if rewired else dispatching
+        fresh_leasing = self._new_leases(fresh) if readdressed else leasing
         facts = [fact] if fact.body != old.body else []
         await self.cycle.replace_book(book, facts, witnesses_of(fresh))
         self.settings = fresh
+        self._dispatching, self._leasing = fresh_dispatching, fresh_leasing
         _settle_memory()
         self.cycle.policy = policy_of(fresh)
         self._pace()
         self.telemetry.forget(changes.removed)
         if rewired:
-            dispatcher.stop()
+            dispatching[0].stop()
+        if readdressed:
+            leasing[0].stop()
         log.info(
             "reloaded",
             added=len(changes.added),
@@ -591,7 +679,7 @@ class Daemon:
             self._refused = refreshed.faults
             for fault in refreshed.faults:
                 log.error("identity_refused", why=str(fault), kept="the identity in force")
-            self.telemetry.reloaded(not refreshed.faults)
+            self._reloaded("identities", not refreshed.faults)
 
     # -- jobs ----------------------------------------------------------------------------------
 
@@ -642,8 +730,6 @@ class Daemon:
         found = list(self.settings.warnings)
         for one in self._contexts.identities:
             found.extend(str(fault) for fault in one.warnings)
-        if self.settings.alerts.alertmanager:
-            found.append("alerts.alertmanager is not served by this version; use webhooks")
         return found
 
     async def _ask(

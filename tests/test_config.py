@@ -199,7 +199,7 @@ def files_of(value: object) -> set[str]:
 def test_every_file_key_takes_a_credential(tmp_path: Path) -> None:
     """Each `*_file` of the configuration that is a bare name is looked for among the credentials."""
     credentials = tmp_path / "credentials"
-    for name in ("key", "password", "tokens", "secret", "before"):
+    for name in ("key", "password", "tokens", "secret", "before", "bearer", "ca"):
         write(credentials, "x", name)
     text = MINIMAL.replace(
         "{pack: live}",
@@ -208,16 +208,20 @@ def test_every_file_key_takes_a_credential(tmp_path: Path) -> None:
     text += (
         "http: {tokens_file: tokens}\n"
         "alerts: {webhooks: [{name: ops, url: 'https://h.example/x', secret_file: secret,"
-        " previous_secret_file: before}]}\n"
+        " previous_secret_file: before}], alertmanager: [{url: 'https://am.example', ca_file: ca,"
+        " bearer_token_file: bearer}]}\n"
     )
     found = loaded(tmp_path / "etc", text, {"CREDENTIALS_DIRECTORY": str(credentials)})
     identity, hook = found.identities["live"], found.alerts.webhooks[0]
+    member = found.alerts.alertmanager[0]
     resolved = {
         "private_key_file": identity.private_key_file,
         "password_file": identity.password_file,
         "tokens_file": found.http.tokens_file,
         "secret_file": hook.secret_file,
         "previous_secret_file": hook.previous_secret_file,
+        "ca_file": member.ca_file,
+        "bearer_token_file": member.bearer_token_file,
     }
     assert set(resolved) == files_of(config.json_schema()), "a key that no test holds to it"
     assert {Path(str(path)).parent for path in resolved.values()} == {credentials}
@@ -283,6 +287,10 @@ def test_loading_needs_no_material(tmp_path: Path) -> None:
         (
             "alerts: {webhooks: [{name: ops, url: 'https://h.example/x'}]}\n",
             "alerts.webhooks[0]: is sent unsigned",
+        ),
+        (
+            "alerts: {alertmanager: [{url: 'http://am.example:9093'}]}\n",
+            "alerts.alertmanager[0].url: is told in the clear; write it with https://",
         ),
         (
             f"holdernames: [{{guid: {GUID}, name: H}}]\n",

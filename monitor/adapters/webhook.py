@@ -160,7 +160,7 @@ class WebhookNotifier:
         except TimeoutError:
             return Retry(f"{self._shown}: no answer within {self._timeout.total:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Retry(f"{self._shown}: {_describe(error)}")
+            return Retry(f"{self._shown}: {describe(error)}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -262,8 +262,8 @@ def redacted(url: str) -> str:
     return f"{parts.scheme}://{host}/..."
 
 
-def _describe(error: Exception) -> str:
-    """What went wrong in words that hold no URL: the texts of some of these errors do."""
+def describe(error: Exception) -> str:
+    """What went wrong, in words that hold no URL: the texts of some of these errors do."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _certificate(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):

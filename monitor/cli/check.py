@@ -101,6 +101,7 @@ def _expiring(identity: Identity, now: datetime, days: int) -> list[str]:
 
 
 def _check_secrets(settings: Settings, faults: list[Fault]) -> None:
+    from monitor.adapters.alertmanager import Login, trusting
     from monitor.adapters.webhook import SecretFiles
     from monitor.web.tokens import Tokens
 
@@ -109,6 +110,13 @@ def _check_secrets(settings: Settings, faults: list[Fault]) -> None:
         try:
             if files:
                 SecretFiles(files)
+        except FaultsError as error:
+            faults.extend(error.faults)
+    for member in settings.alerts.alertmanager:
+        try:
+            Login(member.username, member.password_file, member.bearer_token_file).headers()
+            if member.ca_file is not None:
+                trusting(member.ca_file)
         except FaultsError as error:
             faults.extend(error.faults)
     try:
