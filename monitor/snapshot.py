@@ -30,7 +30,7 @@ from monitor.core.reconcile import Found
 from monitor.core.rules import RULES_VERSION, Rules
 from monitor.core.security import finding_document
 from monitor.core.slo import Account, Verdict
-from monitor.core.timeline import Span, State
+from monitor.core.timeline import Span, State, tail
 from monitor.core.verdict import Evidence, evidence_document, judge
 from monitor.ports import Delivery, Sample
 
@@ -408,6 +408,41 @@ def sample_document(sample: Sample) -> Document:
         "status": sample.status,
         "duration_s": seconds(timedelta(microseconds=sample.duration_us)),
     }
+
+
+# -- at a glance -----------------------------------------------------------------------------------
+
+
+def summary_document(book: Book, now: datetime) -> Document:
+    """Connected endpoints by state, and the incidents not closed; for what is asked often.
+
+    `incidents` are those open, and then those that are restored and wait to be closed.
+    """
+    states: dict[str, list[str]] = {state.value: [] for state in _STATES}
+    for name, endpoint in book.register.endpoints.items():
+        if lifecycle(endpoint, now, book.register).connected:
+            states[_state_at_a_glance(book, name, now).value].append(name)
+    current = [one for one in book.records.values() if one.standing and one.closed_at is None]
+    current.sort(key=lambda one: (one.view.restored_at is not None, one.view.started_at, one.id))
+    return {
+        "now": show_instant(now),
+        "states": states,
+        "incidents": [
+            {
+                "id": one.id,
+                "state": one.state.value,
+                "deadline": show_instant(one.deadline(book.rules.restoration_target)),
+                "breached": one.breached_at is not None,
+            }
+            for one in current
+        ],
+    }
+
+
+def _state_at_a_glance(book: Book, endpoint: str, now: datetime) -> State:
+    """The same as `state_now` says, from what the last observation left open."""
+    unsettled = tail(book.track(endpoint), now)
+    return unsettled[-1].state if unsettled else state_now(book, endpoint, now)[0]
 
 
 # -- incidents -------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from monitor.sandbox import place as places
+from monitor.sandbox.access import TOKEN_FILE
 from monitor.sandbox.answers import REGISTERED_ASSET
 from monitor.sandbox.control import Control
 from monitor.sandbox.endpoints import EndpointServer, contexts
@@ -108,7 +109,8 @@ def _summary(path: Path, host: str, place: Place) -> str:
             *urls,
             f"  control    {control}/control",
             f"  webhooks   {control}/hook",
-            f"  metrics    http://{place.metrics_listen}/metrics (the daemon, once it runs)",
+            f"  pages      {places.page_url(place)} (the daemon, once it runs)",
+            "Log in:           " + f"with the token in {path.parent / TOKEN_FILE}",
             "Watch it:         " + f"monitor run -c {path}",
             "Break something:  " + f"curl -X POST {control}/control/view-main/refuse",
             "Heal it:          " + f"curl -X DELETE {control}/control/view-main",
@@ -125,7 +127,9 @@ def _document(path: Path, host: str, place: Place) -> str:
             "configuration": str(path),
             "control": f"{control}/control",
             "sink": f"{control}/hook",
-            "metrics": f"http://{place.metrics_listen}/metrics",
+            "metrics": f"{places.page_url(place)}metrics",
+            "pages": places.page_url(place),
+            "token_file": str(path.parent / TOKEN_FILE),
             "endpoints": [
                 {
                     "id": name,

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.core.endpoint import Service
 from monitor.errors import StoreLocked, UsageError
+from monitor.sandbox.access import TOKENS_FILE, token_files
 from monitor.sandbox.answers import NAMESPACE, PATHS
 from monitor.sandbox.endpoints import listen
 from monitor.sandbox.pki import write
@@ -203,7 +204,7 @@ defaults:
 endpoints:
 {endpoints}holdernames:
 {holdernames}store: {{url: "sqlite:monitor.db"}}
-http: {{listen: "{place.metrics_listen}"}}
+http: {{listen: "{place.metrics_listen}", tokens_file: {TOKENS_FILE}}}
 alerts:
   webhooks:
     - name: sandbox
@@ -216,8 +217,14 @@ def control_url(place: Place) -> str:
     return f"http://{LOOPBACK}:{place.ports[CONTROL]}"
 
 
+def page_url(place: Place) -> str:
+    """Where the daemon's pages are, once it runs."""
+    return f"http://{place.metrics_listen}/"
+
+
 def save(directory: Path, host: str, place: Place) -> Path:
-    """Write `sandbox.json` and `monitor.yaml`, each whole; the path of the latter."""
+    """Write `sandbox.json`, `monitor.yaml` and the tokens, each whole; the path of the second."""
+    token_files(directory)
     document = json.dumps(place.document(), indent=2)
     write(directory / "sandbox.json", f"{document}\n".encode())
     path = directory / "monitor.yaml"

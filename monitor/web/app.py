@@ -13,6 +13,7 @@ from typing import Protocol
 
 from aiohttp import hdrs, web
 
+from monitor import snapshot
 from monitor.core.verdict import Evidence, judge
 from monitor.errors import UnknownName, UsageError
 from monitor.web.api.serve import add_api
@@ -20,9 +21,11 @@ from monitor.web.blackbox import exposition
 from monitor.web.console.routes import add_pages
 from monitor.web.exposition import unhurried
 from monitor.web.guard import LISTEN, TOKENS, WAYS, Way, by_basic, by_bearer, guard, needs
-from monitor.web.keys import ASK, Ask
+from monitor.web.keys import ASK, FRAME, Ask
 from monitor.web.metrics import Metrics, Watching
+from monitor.web.pages import readable
 from monitor.web.problem import problem, problems
+from monitor.web.sessions import SESSIONS, Sessions, by_session
 from monitor.web.tokens import Tokens
 
 PROBES = 8
@@ -37,7 +40,8 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # With no-referrer, browsers would send no Origin with our own forms either.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Server": "monitor",
@@ -45,9 +49,21 @@ HEADERS = {
 """Sent with every answer; one that may be kept says so itself."""
 
 
+class _HasName(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _HasOrganisation(Protocol):
+    @property
+    def organisation(self) -> _HasName: ...
+
+
 class Desk(Watching, Protocol):
     """The part of `desk.Desk` that these pages need."""
 
+    @property
+    def settings(self) -> Callable[[], _HasOrganisation]: ...
     @property
     def probe(self) -> Callable[[str], Awaitable[Evidence]] | None: ...
 
@@ -79,11 +95,13 @@ def build_app(
     desk: Desk, metrics: Metrics, health: Health, tokens: Tokens | None, ask: Ask
 ) -> web.Application:
     """The application. Without `tokens` everything may be read: the listener must be loopback."""
-    app = web.Application(middlewares=[problems, guard], client_max_size=LARGEST_REQUEST)
+    app = web.Application(middlewares=[readable, problems, guard], client_max_size=LARGEST_REQUEST)
     app[DESK], app[METRICS], app[HEALTH] = desk, metrics, health
     app[TOKENS], app[ASK] = tokens, ask
-    ways: list[Way] = [by_basic, by_bearer]
+    ways: list[Way] = [by_basic, by_bearer, by_session]
     app[WAYS] = ways
+    app[SESSIONS] = Sessions(tokens)
+    app[FRAME] = lambda: _frame(desk, health)
     app[ROOM] = asyncio.Semaphore(PROBES)
     add_pages(app)
     add_api(app)
@@ -94,6 +112,14 @@ def build_app(
     app.on_response_prepare.append(_add_headers)
     app.on_cleanup.append(_close)
     return app
+
+
+def _frame(desk: Desk, health: Health) -> snapshot.Document:
+    return {
+        "organisation": desk.settings().organisation.name,
+        "not_ready": health.against(),
+        **snapshot.summary_document(desk.cycle.book, desk.clock.now()),
+    }
 
 
 class WebServer:

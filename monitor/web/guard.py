@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import hdrs, web
 
-from monitor.web.problem import Handler, problem
+from monitor.web.problem import Handler, asks_for_page, problem
 from monitor.web.tokens import Scope, Tokens
 
 SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
@@ -36,23 +36,39 @@ class By(StrEnum):
 
     LOOPBACK = "loopback"
     TOKEN = "token"
+    SESSION = "session"
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: the name is the author of what they write; that of loopback is empty."""
+    """Who asks: the name is the token's; that of loopback is empty.
+
+    `person` is what somebody who logged in called themselves: not verified, so never without the name.
+    """
 
     name: str
     scope: Scope
     by: By
+    person: str = ""
+
+    @property
+    def author(self) -> str:
+        """The author of what they write: `ops`, or `ops (Jane Doe)`; no token's name holds a bracket."""
+        return f"{self.name} ({self.person})" if self.person else self.name
 
 
 class Unrecognised(Exception):
     """The request shows credentials that are not good here."""
 
 
+class NotAllowed(Exception):
+    """The credentials are good, but whoever holds them may not have meant this request."""
+
+
 Way = Callable[[web.Request], Awaitable[Visitor | None]]
-"""Tells a visitor from a request; None if it shows nothing of this kind. Raises Unrecognised."""
+"""Tells a visitor from a request; None if it shows nothing of this kind.
+
+Raises Unrecognised or NotAllowed."""
 
 TOKENS = web.AppKey[Tokens | None]("tokens")
 WAYS = web.AppKey[list[Way]]("ways")
@@ -128,11 +144,14 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         visitor = await _visitor(request)
     except Unrecognised:
         return _refused(request, given=True)
+    except NotAllowed as refused:
+        log.warning("request_forged", peer=request.remote, path=request.path, why=str(refused))
+        return problem(HTTPStatus.FORBIDDEN, str(refused))
     if visitor is None:
         return _refused(request, given=False)
+    request[VISITOR] = visitor
     if not visitor.scope.includes(wanted):
         return _forbidden(request, visitor, wanted)
-    request[VISITOR] = visitor
     return await handler(request)
 
 
@@ -186,15 +205,17 @@ async def _visitor(request: web.Request) -> Visitor | None:
 
 
 def _refused(request: web.Request, *, given: bool) -> web.Response:
-    """Nobody we know; `given`: credentials were shown."""
+    """Nobody we know; `given`: credentials were shown. A browser without any is sent to log in."""
     tokens = request.app[TOKENS]
-    wait = None if tokens is None else tokens.failed(request.remote or "")
+    guessed = given or request.method not in SAFE or not asks_for_page(request)
+    wait = tokens.failed(request.remote or "") if tokens is not None and guessed else None
     if wait is not None:
         detail = "too many requests without a valid token; try again later"
         return problem(
             HTTPStatus.TOO_MANY_REQUESTS, detail, headers={hdrs.RETRY_AFTER: str(int(wait) + 1)}
         )
-    log.warning("token_refused", peer=request.remote, path=request.path, given=given)
+    if guessed:
+        log.warning("token_refused", peer=request.remote, path=request.path, given=given)
     challenge = _challenge(request)
     if not given:
         detail = "this needs a token; send it as Authorization: Bearer TOKEN"

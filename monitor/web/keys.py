@@ -13,3 +13,6 @@ Ask = Callable[[str, Mapping[str, Any], str], Awaitable[Document]]
 """`operations.perform` at the daemon's desk: operation, arguments, author."""
 
 ASK = web.AppKey[Ask]("ask")
+
+FRAME = web.AppKey[Callable[[], Document]]("frame")
+"""What every page says around its own: `snapshot.summary_document`, `organisation` and `not_ready`."""

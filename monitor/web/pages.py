@@ -7,21 +7,36 @@ page shows are the documents of `operations.py`, the same as command line and AP
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from monitor import __version__
+from monitor.core.month import civil
 from monitor.report import words
-from monitor.web.guard import VISITOR, needs
+from monitor.web.guard import SAFE, TOKENS, VISITOR, needs
+from monitor.web.keys import FRAME
+from monitor.web.problem import PROBLEM, Handler, asks_for_page
+from monitor.web.sessions import SESSION
+from monitor.web.tokens import Scope
 
-NAVIGATION = (("/", "Overview"),)
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/incidents", "Incidents"),
+    ("/downtime", "Downtime"),
+    ("/months", "Months"),
+    ("/service", "Service"),
+)
 """Address and name of the pages that every page links."""
 ZONE = ZoneInfo("Europe/London")
 """Instants are shown as UK clocks show them."""
@@ -45,9 +60,58 @@ def environment() -> Environment:
         duration=words.duration,
         names=words.names,
         local=lambda instant: words.local(instant, ZONE),
+        when=when,
+        day=day,
     )
-    made.globals.update(version=__version__, static=static_address)
+    made.globals.update(
+        version=__version__,
+        static=static_address,
+        some=some,
+        sentence=sentence,
+        seconds_between=seconds_between,
+    )
     return made
+
+
+def when(instant: str | None, none: str = words.NOTHING) -> Markup:
+    """An instant as UK clocks show it, with UTC where the pointer rests.
+
+    >>> when("2026-06-01T08:30:00Z").striptags()
+    '1 Jun 2026, 09:30:00 BST'
+    """
+    if instant is None:
+        return Markup(none)
+    at = datetime.fromisoformat(instant)
+    shown = civil(at, ZONE)
+    return Markup('<time datetime="{}" title="{} UTC">{} {}</time>').format(
+        instant, f"{at:%Y-%m-%d %H:%M:%S}", shown.day, f"{shown:%b %Y, %H:%M:%S %Z}"
+    )
+
+
+def day(instant: str) -> str:
+    """The UK date of an instant: `Mon 1 Jun 2026`."""
+    shown = civil(datetime.fromisoformat(instant), ZONE)
+    return f"{shown:%a} {shown.day} {shown:%b %Y}"
+
+
+def seconds_between(start: str, end: str) -> int:
+    """Whole seconds from one instant to another, rounded down; negative if it comes before."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)) // timedelta(seconds=1)
+
+
+def sentence(text: str) -> str:
+    """A message of the program as a sentence: `id: is missing` becomes `Id: is missing.`"""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first few of a list, and how many more there are.
+
+    >>> some(["a", "b"]), some(["a", "b", "c", "d", "e"])
+    ('a, b', 'a, b, c and 2 more')
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def page(
@@ -56,14 +120,66 @@ def page(
     context: Mapping[str, Any],
     *,
     status: HTTPStatus = HTTPStatus.OK,
+    address: str | None = None,
 ) -> web.Response:
-    """A page of one template."""
+    """A page of one template. `address`: where it can be had again, if not from where it was asked.
+
+    Around it stand the frame and, for somebody who logged in, the token of their forms. Visitors who
+    are not known yet see neither.
+    """
+    visitor, session = request.get(VISITOR), request.get(SESSION)
     text = (
         environment()
         .get_template(template)
-        .render(visitor=request.get(VISITOR), path=request.path, navigation=NAVIGATION, **context)
+        .render(
+            visitor=visitor,
+            session=session,
+            may_write=session is not None and session.token.scope.includes(Scope.DECLARE),
+            tokens_known=request.app[TOKENS] is not None,
+            frame=None if visitor is None else request.app[FRAME](),
+            path=request.path,
+            address=address or request.path_qs,
+            navigation=NAVIGATION,
+            **context,
+        )
     )
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+def fragment(template: str, context: Mapping[str, Any]) -> web.Response:
+    """A part of a page, for a page to take in."""
+    text = environment().get_template(template).render(**context)
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
+
+
+# -- problems --------------------------------------------------------------------------------------
+
+
+@web.middleware
+async def readable(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """To a browser a problem is a page, and the lack of a login the way to it."""
+    response = await handler(request)
+    if response.content_type != PROBLEM or not asks_for_page(request):
+        return response
+    assert isinstance(response, web.Response)
+    told = json.loads(response.text or "{}")
+    status = HTTPStatus(response.status)
+    if status is HTTPStatus.UNAUTHORIZED and request.method in SAFE:
+        return _to_login(request)
+    shown = page(request, "problem.html.j2", {"problem": told}, status=status)
+    for name in (hdrs.ALLOW, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE):
+        if name in response.headers:
+            shown.headers[name] = response.headers[name]
+    return shown
+
+
+def _to_login(request: web.Request) -> web.StreamResponse:
+    """Where to log in. A link from another site brings no cookie (SameSite=Strict): a step on a page of
+    our own does, so such a visitor is first sent once more to where they wanted."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return page(request, "arrival.html.j2", {})
+    location = f"/login?{urlencode({'next': request.path_qs})}"
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: location})
 
 
 # -- static files ----------------------------------------------------------------------------------

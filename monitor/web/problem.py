@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from aiohttp import hdrs, web
 
+PROBLEM = "application/problem+json"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -122,9 +124,13 @@ def problem(
         "detail": detail,
         **more,
     }
-    return web.json_response(
-        body, status=status, headers=headers, content_type="application/problem+json"
-    )
+    return web.json_response(body, status=status, headers=headers, content_type=PROBLEM)
+
+
+def asks_for_page(request: web.Request) -> bool:
+    """Whether a browser asks, which shows its user what comes back; the API answers programs."""
+    html = "text/html" in request.headers.get(hdrs.ACCEPT, "")
+    return html and not request.path.startswith("/api/")
 
 
 @web.middleware

@@ -28,10 +28,13 @@ def monitor(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "monitor", *arguments]
 
 
-def get(url: str, timeout: float = 10.0) -> tuple[int, str]:
+def get(url: str, token: str | None = None, *, timeout: float = 10.0) -> tuple[int, str]:
     """Status and text of a GET; status 0 while nobody listens."""
+    request = urllib.request.Request(url)
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -83,6 +86,11 @@ class Sandbox:
     def config(self) -> Path:
         return self.folder / "monitor.yaml"
 
+    @property
+    def token(self) -> str:
+        """The secret with which the pages of its daemon may be read and written."""
+        return (self.folder / "token").read_text().strip()
+
     def settings(self) -> Any:
         return YAML(typ="safe").load(self.config.read_text())
 
@@ -112,7 +120,10 @@ def sandbox(folder: Path) -> Iterator[Sandbox]:
     log = (folder / "sandbox.log").open("w")
     place = folder / "sandbox"
     process = subprocess.Popen(
-        monitor("sandbox", "--dir", str(place), "--port", "0", "--json"),
+        monitor(
+            *("sandbox", "--dir", str(place), "--port", "0"),
+            *("--metrics-listen", "127.0.0.1:0", "--json"),
+        ),
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
@@ -130,16 +141,21 @@ def sandbox(folder: Path) -> Iterator[Sandbox]:
 
 @dataclass
 class Daemon:
-    """A running daemon. `url` is its web server."""
+    """A running daemon. `url` is its web server, `token` one that may do everything there."""
 
     process: subprocess.Popen[str]
     config: Path
     url: str
     log: Path
+    token: str | None = None
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a page; status 0 while nobody listens."""
+        return get(f"{self.url}{path}", self.token)
 
     def metrics(self) -> dict[str, float]:
         """Every sample by its name and labels, as Prometheus sees it."""
-        status, text = get(f"{self.url}/metrics")
+        status, text = self.get("/metrics")
         assert status == 200, text
         lines = (line for line in text.splitlines() if line and not line.startswith("#"))
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
@@ -165,7 +181,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def daemon(config: Path, *, stop: int = signal.SIGTERM) -> Iterator[Daemon]:
     """A daemon on a configuration, once it is ready; ended by the signal `stop`."""
     log = config.parent / "daemon.log"
-    listen = YAML(typ="safe").load(config.read_text())["http"]["listen"]
+    http = YAML(typ="safe").load(config.read_text())["http"]
+    # The sandbox keeps the secret of its token beside the configuration.
+    token = (config.parent / "token").read_text().strip() if "tokens_file" in http else None
     with log.open("a") as stream:
         process = subprocess.Popen(
             monitor("run", "-c", str(config)),
@@ -174,7 +192,7 @@ def daemon(config: Path, *, stop: int = signal.SIGTERM) -> Iterator[Daemon]:
             text=True,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )
-        running = Daemon(process, config, f"http://{listen}", log)
+        running = Daemon(process, config, f"http://{http['listen']}", log, token)
         try:
             wait_for("the daemon to be ready", lambda: _ready(running))
             yield running
@@ -186,4 +204,4 @@ def daemon(config: Path, *, stop: int = signal.SIGTERM) -> Iterator[Daemon]:
 
 def _ready(running: Daemon) -> bool:
     assert running.process.poll() is None, running.log.read_text()[-3000:]
-    return get(f"{running.url}/readyz")[0] == 200
+    return running.get("/readyz")[0] == 200

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from monitor.sandbox.pki import prepare
-from tests.e2e.processes import Daemon, daemon, end, get, run, sandbox, wait_for
+from tests.e2e.processes import Daemon, daemon, end, run, sandbox, wait_for
 from tests.nginx import Nginx, nginx_server
 from tests.tools import free_port
 
@@ -135,7 +135,7 @@ def drop_last(settings: Any) -> None:
 def test_a_rotated_identity_is_taken_over_as_a_pair(tmp_path: Path) -> None:
     """A new pack is used without a restart; half of one is not, and probing goes on."""
     with sandbox(tmp_path) as place, daemon(place.config) as running:
-        wait_for("probing", lambda: get(f"{running.url}/readyz")[0] == 200)
+        wait_for("probing", lambda: running.get("/readyz")[0] == 200)
         pack = place.folder / "pack"
         key, certificate = pack / "certPrivateKey", pack / "certificate"
         first = certificate.read_bytes()
@@ -169,12 +169,12 @@ def test_a_full_disk_is_our_own_fault(tmp_path: Path) -> None:
         store = place.folder / "monitor.db"
         limits = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
-        wait_for("it to say so", lambda: get(f"{running.url}/readyz")[0] == 503)
+        wait_for("it to say so", lambda: running.get("/readyz")[0] == 503)
         refused = running.run("outage", "assert", *asserted(place), "--json")
         assert refused.returncode == 3, refused.stdout
-        assert get(f"{running.url}/metrics")[0] == 200
+        assert running.get("/metrics")[0] == 200
         resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, limits)
-        wait_for("it to recover", lambda: get(f"{running.url}/readyz")[0] == 200)
+        wait_for("it to recover", lambda: running.get("/readyz")[0] == 200)
         wait_for("the alert", lambda: place.messages("monitor.local_fault"))
         assert running.ask("incident", "list", "--all")["incidents"] == []
         assert store.exists()

@@ -24,7 +24,6 @@ from tests.e2e.processes import (
     Daemon,
     Sandbox,
     daemon,
-    get,
     monitor,
     run,
     sandbox,
@@ -132,7 +131,7 @@ def settled(running: Daemon, place: Sandbox) -> None:
             )
         ),
     )
-    assert get(f"{running.url}/readyz")[0] == 200
+    assert running.get("/readyz")[0] == 200
 
 
 def check_facts(store: Path, acknowledged: list[str]) -> None:

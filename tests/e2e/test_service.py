@@ -146,7 +146,7 @@ def test_a_dead_sweep_is_left_to_the_watchdog(
             mark.touch()
             wait_for("the silence", lambda: systemd.hears_not("WATCHDOG=1", within=2.0))
             listen = YAML(typ="safe").load(config.read_text())["http"]["listen"]
-            status, why = get(f"http://{listen}/readyz")
+            status, why = get(f"http://{listen}/readyz", place.token)
             assert (status, "no sweep since" in why) == (503, True)
             assert run("healthcheck", "-c", str(config)).returncode == 0
             assert run("healthcheck", "--ready", "-c", str(config)).returncode == 1

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.e2e.processes import daemon, get, run, sandbox, wait_for
+from tests.e2e.processes import daemon, run, sandbox, wait_for
 
 
 def states(metrics: dict[str, float]) -> dict[str, str]:
@@ -158,9 +158,9 @@ def test_the_ledger_replays_to_the_same_account(tmp_path: Path) -> None:
 def test_health_tells_probing_from_being_there(tmp_path: Path) -> None:
     """`/healthz` and `/readyz` answer 200 while the daemon probes and stores."""
     with sandbox(tmp_path) as place, daemon(place.config) as running:
-        assert get(f"{running.url}/healthz")[0] == 200
-        assert get(f"{running.url}/readyz")[0] == 200
-        status, text = get(f"{running.url}/probe?endpoint=view-main")
+        assert running.get("/healthz")[0] == 200
+        assert running.get("/readyz")[0] == 200
+        status, text = running.get("/probe?endpoint=view-main")
         assert status == 200
         assert "probe_success 1" in text
-        assert get(f"{running.url}/probe?endpoint=nobody")[0] == 404
+        assert running.get("/probe?endpoint=nobody")[0] == 404

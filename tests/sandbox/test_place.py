@@ -46,7 +46,7 @@ def test_the_configuration_is_yaml_of_the_contract() -> None:
         UUID(guid) for guid, _ in HOLDERNAMES
     ]
     assert loaded["store"] == {"url": "sqlite:monitor.db"}
-    assert loaded["http"] == {"listen": "127.0.0.1:9464"}
+    assert loaded["http"] == {"listen": "127.0.0.1:9464", "tokens_file": "tokens.yaml"}
     (webhook,) = loaded["alerts"]["webhooks"]
     assert webhook["url"] == "http://127.0.0.1:18440/hook"
     assert webhook["secret_file"] == "hook.secret"

@@ -1,12 +1,23 @@
 """One world that has seen a little of everything."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from monitor.core.endpoint import Environment, Service
 from monitor.core.verdict import Reason
+from tests.web.browser import browser
+from tests.web.site import Site
 from tests.web.world import START, World, endpoint, evidence, make_world
+
+__all__ = ["browser"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """The pages over a real desk, not served yet."""
+    return Site(tmp_path)
 
 
 @pytest.fixture

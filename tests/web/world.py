@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from monitor.config import Settings
 from monitor.core.book import Book
 from monitor.core.endpoint import Cadence, Endpoint, Environment, Expectation, Service
 from monitor.core.fact import Fact
@@ -134,13 +135,15 @@ class World:
     def book(self) -> Book:
         return self.cycle.book
 
+    def settings(self) -> Settings:
+        return settings_of(self.book.register.endpoints.values())
+
     async def ask(self, operation: str, arguments: Mapping[str, Any], author: str) -> Document:
         """What the pages are made of: the real operations, at a desk over this world."""
-        settings = settings_of(self.book.register.endpoints.values())
         desk: Any = Desk(
             self.cycle,  # type: ignore[arg-type]
             self.clock,
-            lambda: settings,
+            self.settings,
             self.store,  # type: ignore[arg-type]
             True,
             self.started_at,

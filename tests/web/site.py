@@ -1,0 +1,87 @@
+"""The pages over a real desk: real operations, a real store, tokens of every scope, and a clock to set."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Page
+from ruamel.yaml import YAML
+
+from monitor.operations import perform
+from monitor.snapshot import Document
+from monitor.web.app import Health, build_app
+from monitor.web.metrics import Metrics
+from monitor.web.telemetry import PrometheusTelemetry
+from monitor.web.tokens import Scope, Tokens, create_token
+from tests.desks import CONFIGURATION, Place, read_settings
+from tests.fakes import MemoryStore
+from tests.web.world import Identities
+
+
+class Site:
+    """A running web server over a `Place`. `secrets` holds the token of each scope; `url` its address.
+
+    The tokens are named `reader`, `ops` and `boss`, after their scopes read, declare and admin.
+    """
+
+    NAMES: Mapping[Scope, str] = {
+        Scope.READ: "reader",
+        Scope.DECLARE: "ops",
+        Scope.ADMIN: "boss",
+    }
+
+    def __init__(self, folder: Path, configuration: str = CONFIGURATION) -> None:
+        self.place = Place(read_settings(folder, configuration), MemoryStore())
+        self.tokens_path = folder / "tokens.yaml"
+        self.secrets: dict[Scope, str] = {}
+        self.entries: dict[Scope, dict[str, str]] = {}
+        for scope, name in self.NAMES.items():
+            self.secrets[scope], self.entries[scope] = create_token(name, scope)
+        self.write_tokens(*Scope)
+        self.clock = 0.0
+        self.tokens = Tokens(self.tokens_path, clock=lambda: self.clock)
+        self.reasons: list[str] = []
+        self.url = ""
+
+    def write_tokens(self, *scopes: Scope) -> None:
+        """Leave only these in the file; it is read again once `clock` has moved on by a second."""
+        with self.tokens_path.open("w") as file:
+            YAML().dump([self.entries[scope] for scope in scopes], file)
+
+    async def ask(self, operation: str, arguments: Mapping[str, Any], author: str) -> Document:
+        return await perform(self.place.desk, operation, arguments, author=author)
+
+    @property
+    def facts(self) -> int:
+        """How many facts the ledger holds: what a refused request must not change."""
+        return len(list(self.place.store.facts()))
+
+    async def see(self, endpoint: str, result: str, until: datetime) -> None:
+        await self.place.see(endpoint, result, until)
+
+    @asynccontextmanager
+    async def serving(self, *, tokens: bool = True) -> AsyncIterator[Site]:
+        metrics = Metrics(self.place.desk, PrometheusTelemetry(), Identities())
+        app = build_app(
+            self.place.desk,
+            metrics,
+            Health(lambda: self.reasons),
+            self.tokens if tokens else None,
+            self.ask,
+        )
+        async with TestServer(app, host="127.0.0.1") as server:
+            self.url = str(server.make_url("")).rstrip("/")
+            yield self
+
+    async def log_in(self, page: Page, scope: Scope = Scope.ADMIN, person: str = "") -> None:
+        """Log in as a person would, and end on the overview."""
+        await page.goto(f"{self.url}/login")
+        await page.get_by_label("Token").fill(self.secrets[scope])
+        await page.get_by_label("Your name").fill(person)
+        await page.get_by_role("button", name="Log in").click()
+        await page.wait_for_url(f"{self.url}/")
