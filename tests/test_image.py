@@ -138,7 +138,9 @@ def index_of_this_machine(build: Builder) -> list[str]:
     secret.write_text("\n".join(lines) + "\n", encoding="utf-8")
     texts = " ".join(found.values()).split()
     # An index on disk names files beside itself.
-    indices = {Path(text.removeprefix("file://")).parent for text in texts if text.startswith("file:")}
+    indices = {
+        Path(text.removeprefix("file://")).parent for text in texts if text.startswith("file:")
+    }
     places = indices | {Path(text) for text in texts if text.startswith("/")}
     mounts = [f"--volume={place}:{place}:ro" for place in sorted(places) if place.exists()]
     return [f"--secret=id=pip.conf,src={secret}", *mounts]
