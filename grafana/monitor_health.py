@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from grafana.overview import watching
 from grafana.parts import (
+    ENDPOINT,
     GREEN,
+    NOT_ROLLING,
     ORANGE,
+    RUNNING,
     VERMILION,
     YELLOW,
     Board,
@@ -25,9 +28,10 @@ OUTCOMES = {"accepted": GREEN, "retry": YELLOW, "expired": ORANGE, "rejected": V
 
 
 def _quantiles(metric: str) -> list[Query]:
+    """Where nothing happened there is no quantile, not even one that is not a number."""
     return [
         Query(
-            f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{RATE})))",
+            f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{RATE}))) >= 0",
             name,
         )
         for q, name in ((0.5, "half within"), (0.99, "99 % within"))
@@ -128,26 +132,23 @@ def _probing() -> list[Panel]:
             unit="s",
         ),
         lines(
-            "Unknown time a minute, by endpoint",
-            "Seconds of each minute in which an endpoint could not be judged, a few probes behind."
-            " It grows where the monitor has gaps or faults of its own.",
+            "Unknown time of this month, by endpoint",
+            "Seconds of this month in which an endpoint could not be judged. It grows while the"
+            " monitor has gaps or faults of its own; a steady line is good news." + NOT_ROLLING,
             [
                 Query(
-                    "60 * max by (endpoint)"
-                    ' (rate(monitor_time_seconds_total{state="unknown",endpoint=~"$endpoint"}'
-                    f"{RATE}))",
+                    f"max by (endpoint) (monitor_slo_unknown_seconds{{{ENDPOINT}}} {RUNNING})",
                     "{{endpoint}}",
                 )
             ],
             unit="s",
-            none="none so far",
         ),
     ]
 
 
 def _keeping() -> list[Panel]:
     delivered = lines(
-        "Alert deliveries in the time range",
+        "Alert deliveries, since the daemon started",
         "Attempts to deliver an alert by outcome: accepted, to be tried again (retry), rejected or"
         " expired.",
         [

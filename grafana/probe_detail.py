@@ -86,7 +86,7 @@ def _durations() -> Panel:
         [
             Query(
                 f"histogram_quantile({q}, sum by (service, le)"
-                " (rate(monitor_probe_duration_seconds_bucket[$__rate_interval])))",
+                " (rate(monitor_probe_duration_seconds_bucket[$__rate_interval]))) >= 0",
                 "{{service}} " + name,
             )
             for q, name in ((0.5, "half"), (0.95, "95 %"), (0.99, "99 %"))
