@@ -632,17 +632,17 @@ class ExpectSection(Section):
     """The request to send and the answers that count as up (default by service)."""
 
     status: Annotated[tuple[Status, ...], Field(min_length=1)] | None = None
-    """HTTP statuses that read as up."""
+    """HTTP statuses that read as up (default: by service)."""
     method: Method | None = None
-    """HTTP method."""
+    """HTTP method (default: by service)."""
     headers: Headers | None = None
     """More request headers; a secret value must come from ${NAME}."""
     body: Body | None = None
     """Request body. Never a valid find request: it would start matching."""
     impaired_above: Duration | None = None
-    """A slower answer is impaired."""
+    """A slower answer is impaired (default: that of the endpoint)."""
     refusals: tuple[Text, ...] | None = None
-    """Texts by which a gateway refuses our certificate after a good handshake."""
+    """Texts by which a gateway refuses our certificate after a good handshake (default: a list)."""
     asset: Asset | None = None
     """View only: asset id of an agreed test asset (default: a fresh random one)."""
 
@@ -676,13 +676,13 @@ class EndpointSection(CadenceOptions):
     expect: ExpectSection = ExpectSection()
     """The request to send and the answers that count as up."""
     interval: Duration | None = None
-    """Time between probes."""
+    """Time between probes (default: as under defaults)."""
     timeout: Duration | None = None
-    """Give up on a probe after this long."""
+    """Give up on a probe after this long (default: as under defaults)."""
     impaired_above: Duration | None = None
-    """A slower answer is impaired."""
+    """A slower answer is impaired (default: as under defaults)."""
     trust: Text | None = None
-    """Instead of the identity's trust: system, pack or a PEM file."""
+    """Instead of the identity's trust: system, pack or a PEM file (default: the identity's)."""
     security_probes: SecurityProbesSection | None = None
     """Ask now and then what must be refused: no client certificate, TLS 1.1 (default: never)."""
 

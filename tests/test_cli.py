@@ -13,7 +13,7 @@ import click
 import pytest
 
 from monitor.adapters import logs
-from monitor.cli import cli, common, docs, show
+from monitor.cli import cli, common, show
 from monitor.errors import (
     BadInstant,
     ConfigError,
@@ -146,12 +146,6 @@ def test_all_faults_are_said_one_a_line(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_levels_are_those_of_the_logs() -> None:
     """The option knows them without importing the logging library."""
     assert common.LEVELS == logs.LEVELS
-
-
-def test_the_reference_is_what_the_program_says() -> None:
-    """docs/reference/commands.md is written by `python -m monitor.cli.docs`."""
-    written = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert docs.reference() == written, "run: python -m monitor.cli.docs > that file"
 
 
 def test_what_is_shown_rounds_down() -> None:

@@ -1,4 +1,4 @@
-"""The reference of all commands, from the program itself: `python -m monitor.cli.docs`."""
+"""The reference of all commands, from the program itself; `make docs` writes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.cli.root import SETTINGS, cli
 HEAD = """\
 # Commands
 
-Written by the program: `python -m monitor.cli.docs > docs/reference/commands.md`. Do not edit.
+Written by the program: `make docs`. Do not edit.
 """
 WIDTH = 100
 
