@@ -27,7 +27,7 @@ from monitor.core.month import Month, show_instant
 from monitor.core.outage import Class
 from monitor.core.verdict import Evidence, Observation, Reason, Result, Verdict, judge
 from monitor.errors import StoreUnwritable
-from monitor.ports import Change, Clock, Ledger, OutageRow, Sample, SpanRow, Telemetry
+from monitor.ports import Change, Clock, Ledger, OutageRow, Receipt, Sample, SpanRow, Telemetry
 
 T = TypeVar("T")
 
@@ -238,13 +238,19 @@ class Cycle:
 
     # -- facts ---------------------------------------------------------------------------------
 
-    async def learn(self, facts: Sequence[Fact], events: Sequence[Event] = ()) -> list[Fact]:
+    async def learn(
+        self,
+        facts: Sequence[Fact],
+        events: Sequence[Event] = (),
+        receipt: Receipt | None = None,
+    ) -> list[Fact]:
         """Record facts with all they cause; answers with those. Visible once kept.
 
+        The receipt of the request that told them is kept with them.
         Raises UsageError (then nothing changed) or StoreUnwritable (then nothing was kept).
         """
         async with self._turn:
-            return await _to_the_end(self._apply(facts=facts, events=events))
+            return await _to_the_end(self._apply(facts=facts, events=events, receipt=receipt))
 
     async def notify(self, notices: Sequence[Notice]) -> None:
         """Queue notices that were not given before. Raises StoreUnwritable."""
@@ -332,6 +338,7 @@ class Cycle:
         notices: Sequence[Notice] = (),
         causes: set[str] | None = None,
         thorough: bool = False,
+        receipt: Receipt | None = None,
     ) -> list[Fact]:
         """Work out one change on a branch, make it durable, then adopt it."""
         now = self._clock.now()
@@ -350,8 +357,11 @@ class Cycle:
                 caused.append(Fact(now, "notice", body))
                 upper.learn(caused[-1])
                 told.append(notice.event)
-        change = Change(samples, [*facts, *caused], spans, outages, told, self.policy.receivers)
-        if samples or change.facts or told:
+        if receipt is not None:
+            receipt = replace(receipt, facts=tuple(facts))
+        every = [*facts, *caused]
+        change = Change(samples, every, spans, outages, told, self.policy.receivers, receipt)
+        if samples or change.facts or told or receipt:
             await self._ledger.commit(change)
         self.book.adopt(upper)
         self._waits.withheld = (self._waits.withheld - upper.settled_causes) | upper.withheld

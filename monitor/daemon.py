@@ -56,6 +56,7 @@ from monitor.jobs import expiry_notices, seal_months
 from monitor.leases import Leases
 from monitor.operations import perform
 from monitor.pacer import Pacer
+from monitor.ports import Receipt
 from monitor.recovery import configuration_fact, load_book, policy_of
 from monitor.watch import OwnTrouble, every
 from monitor.web.app import Health, WebServer, build_app
@@ -733,10 +734,18 @@ class Daemon:
         return found
 
     async def _ask(
-        self, operation: str, arguments: Mapping[str, Any], author: str
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        author: str,
+        *,
+        receipt: Receipt | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
         """One request of a page or of the API."""
-        return await perform(self._desk, operation, arguments, author=author)
+        return await perform(
+            self._desk, operation, arguments, author=author, receipt=receipt, before=before
+        )
 
     async def _control(
         self, operation: str, arguments: Mapping[str, Any], author: str

@@ -11,7 +11,7 @@ from monitor.config import Settings
 from monitor.core.fact import Fact
 from monitor.core.verdict import Evidence
 from monitor.cycle import Cycle
-from monitor.ports import Clock, Ledger, Outbox, Sample
+from monitor.ports import Clock, Ledger, Outbox, Receipt, Sample
 
 
 class Store(Ledger, Outbox, Protocol):
@@ -25,6 +25,14 @@ class Store(Ledger, Outbox, Protocol):
         self, endpoint: str, start: datetime, end: datetime, limit: int
     ) -> list[Sample]:
         """The first so many samples of an endpoint in `[start, end)`, in order."""
+        ...
+
+    def receipt(self, key: str) -> Receipt | None:
+        """The receipt of a request that was done, by the hash of its key."""
+        ...
+
+    async def answered(self, key: str, answer: Mapping[str, Any]) -> None:
+        """Keep what a request was answered with."""
         ...
 
     def links(self, after: int, limit: int) -> list[tuple[int, Fact, str]]:

@@ -4,7 +4,8 @@ MonitorError
 ├── UsageError            the request is wrong: say it differently (exit 2)
 │   ├── BadInstant        a time that does not exist, occurs twice, or cannot be read
 │   ├── UnknownName       an endpoint, GUID, declaration or incident nobody knows
-│   └── IllegalStep       the step is not allowed in the present state; nothing changed
+│   ├── IllegalStep       the step is not allowed in the present state; nothing changed
+│   └── KeyReused         a key that stands for one request was given with another
 ├── ConfigError           the configuration has faults; carries all of them (exit 2)
 ├── IdentityError         issued material cannot be used; carries all faults (exit 2)
 ├── FactError             a facts file cannot be read; names the line (exit 2)
@@ -40,6 +41,10 @@ class UnknownName(UsageError):
 
 class IllegalStep(UsageError):
     """A step that the present state does not allow. Nothing was changed."""
+
+
+class KeyReused(UsageError):
+    """A key that stands for one request for ever was given with another one."""
 
 
 @dataclass(frozen=True, slots=True)

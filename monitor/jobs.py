@@ -18,6 +18,7 @@ from monitor.core.month import Month
 from monitor.core.seal import Standing, Why, approved, restated, sealed, seals_at, standing
 from monitor.core.verdict import CertificateFacts
 from monitor.cycle import Cycle
+from monitor.ports import Receipt
 from monitor.snapshot import Document, all_series, month_document
 
 log = structlog.get_logger(__name__)
@@ -78,7 +79,13 @@ async def _rows(book: Book, month: Month, now: datetime) -> list[Document]:
 
 
 async def approve_restatement(
-    cycle: Cycle, month: Month, *, author: str, approved_by: str, now: datetime
+    cycle: Cycle,
+    month: Month,
+    *,
+    author: str,
+    approved_by: str,
+    now: datetime,
+    receipt: Receipt | None = None,
 ) -> Fact:
     """Let the restatement proposed for a month count, a second person having approved it.
 
@@ -89,7 +96,7 @@ async def approve_restatement(
         known = standing(cycle.book.seals.get(str(month), ()))
         rows = [] if known is None else await _rows(cycle.book, month, now)
         fact = approved(month, known, rows, author=author, approved_by=approved_by, now=now)
-        await cycle.learn([fact], [_sealed_event(fact, rows)])
+        await cycle.learn([fact], [_sealed_event(fact, rows)], receipt)
     log.info("restatement_approved", month=str(month), approved_by=approved_by)
     return fact
 

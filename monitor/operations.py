@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -35,9 +36,9 @@ from monitor.core.verdict import Observation
 from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
 from monitor.desk import Desk
-from monitor.errors import BadInstant, UnknownName, UsageError
+from monitor.errors import BadInstant, KeyReused, StoreError, UnknownName, UsageError
 from monitor.jobs import approve_restatement
-from monitor.ports import Change
+from monitor.ports import Change, Receipt
 from monitor.snapshot import Document
 
 __all__ = ["OPERATIONS", "Argument", "Document", "Operation", "Sort", "perform"]
@@ -76,13 +77,19 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way: the arguments as they came, and read."""
+    """One request on its way: the arguments as they came, and read.
+
+    `receipt` is to be kept with what it records. `done`: it was done before, recorded those facts,
+    and its answer was lost: it is answered again, and nothing is recorded.
+    """
 
     desk: Desk
     now: datetime
     author: str
     arguments: Mapping[str, Any]
     given: Given = field(repr=False)
+    receipt: Receipt | None = None
+    done: Receipt | None = None
 
     @property
     def book(self) -> Book:
@@ -125,10 +132,20 @@ _TURNS: WeakKeyDictionary[Cycle, asyncio.Lock] = WeakKeyDictionary()
 """Writes of one cycle one after another, so that no two take the same next id."""
 
 
-async def perform(desk: Desk, name: str, arguments: Mapping[str, Any], *, author: str) -> Document:
+async def perform(
+    desk: Desk,
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    author: str,
+    receipt: Receipt | None = None,
+    before: Callable[[], Awaitable[None]] | None = None,
+) -> Document:
     """Do one operation; the result is a JSON object.
 
-    Raises UsageError (nothing was changed), StoreUnwritable (nothing was kept) or StoreError.
+    A write whose `receipt` is known already is answered as it was, and not done again. `before` is
+    awaited when no other write can come between; what it raises stops the write. Raises UsageError
+    (nothing was changed), StoreUnwritable (nothing was kept) or StoreError.
     """
     operation = OPERATIONS.get(name)
     if operation is None:
@@ -141,9 +158,35 @@ async def perform(desk: Desk, name: str, arguments: Mapping[str, Any], *, author
         raise UsageError(f"{name}: author: is missing; say who does this")
     async with _TURNS.setdefault(desk.cycle, asyncio.Lock()):
         try:
-            return await operation.run(_call(desk, arguments, author.strip()))
+            return await _write(operation, _call(desk, arguments, author.strip()), receipt, before)
         finally:
             desk.wake()
+
+
+async def _write(
+    operation: Operation,
+    call: Call,
+    receipt: Receipt | None,
+    before: Callable[[], Awaitable[None]] | None,
+) -> Document:
+    """Do a write, once for each receipt."""
+    store = call.desk.store
+    done = None if receipt is None else await _in_thread(partial(store.receipt, receipt.key))
+    if done is not None and receipt is not None:
+        if done.fingerprint != receipt.fingerprint:
+            raise KeyReused(
+                "this key was used for another request; give every request a key of its own"
+            )
+        if done.answer is not None:
+            return dict(done.answer)
+    elif before is not None:
+        await before()
+    document = await operation.run(replace(call, receipt=receipt, done=done))
+    if receipt is not None:
+        # What was done is kept; should this fail, it is only answered from the facts again.
+        with suppress(StoreError):
+            await store.answered(receipt.key, document)
+    return document
 
 
 def _call(desk: Desk, arguments: Mapping[str, Any], author: str) -> Call:
@@ -196,8 +239,10 @@ class _BuildPlanned(Protocol):
 
 async def _record(call: Call, build: _Build) -> Fact:
     """Build the fact of a write and record it."""
+    if call.done is not None:
+        return call.done.facts[0]
     fact = build(call.book, call.given, now=call.now, author=call.author)
-    await call.desk.cycle.learn([fact])
+    await call.desk.cycle.learn([fact], receipt=call.receipt)
     return fact
 
 
@@ -281,13 +326,17 @@ async def _slo(call: Call) -> Document:
 )
 async def _approve(call: Call) -> Document:
     month = Month.parse(call.given.needed("month"), call.book.rules.zone)
-    fact = await approve_restatement(
-        call.desk.cycle,
-        month,
-        author=call.author,
-        approved_by=call.given.needed("approved_by").strip(),
-        now=call.now,
-    )
+    if call.done is not None:
+        fact = call.done.facts[0]
+    else:
+        fact = await approve_restatement(
+            call.desk.cycle,
+            month,
+            author=call.author,
+            approved_by=call.given.needed("approved_by").strip(),
+            now=call.now,
+            receipt=call.receipt,
+        )
     return {"ok": True, "at": show_instant(fact.at), **fact.body}
 
 
@@ -504,7 +553,9 @@ async def _import(call: Call) -> Document:
     events = await _in_thread(partial(read_calendar, text, form, zone))
     known = call.book.calendar.declarations
     taken = [take(event, known, now=call.now, author=call.author) for event in events]
-    await call.desk.cycle.learn([one.fact for one in taken if one.fact is not None])
+    if call.done is None:
+        facts = [one.fact for one in taken if one.fact is not None]
+        await call.desk.cycle.learn(facts, receipt=call.receipt)
     return {"ok": True, "events": [snapshot.taken_document(one) for one in taken]}
 
 
@@ -923,7 +974,9 @@ async def _test_alerts(call: Call) -> Document:
     receivers = known if chosen is None else (chosen,)
     event = Event(call.now, "test", "test", {"author": call.author, "receivers": list(receivers)})
     # The Book has no part in it, so it goes to the store without a turn of the cycle.
-    await call.desk.store.commit(Change(events=[event], receivers=receivers))
+    if call.done is None:
+        change = Change(events=[event], receivers=receivers, receipt=call.receipt)
+        await call.desk.store.commit(change)
     return {"ok": True, "queued": list(receivers), "warnings": _undelivered(call)}
 
 
@@ -942,6 +995,8 @@ async def _dead(call: Call) -> Document:
 )
 async def _resend(call: Call) -> Document:
     store = call.desk.store
+    if call.done is not None:
+        return {"ok": True, **call.done.facts[0].body, "warnings": _undelivered(call)}
     wanted, everything = call.arguments.get("ids"), bool(call.arguments.get("all"))
     if bool(wanted) == everything:
         raise UsageError(
@@ -954,7 +1009,8 @@ async def _resend(call: Call) -> Document:
             f"ids: {', '.join(map(str, missing))}: not among the dead alerts;"
             " `monitor alerts dead` shows them"
         )
-    resent = await store.resend(dead if everything else sorted(set(wanted or ())), call.now)
+    chosen = dead if everything else sorted(set(wanted or ()))
+    resent = await store.resend(chosen, call.now, call.receipt)
     return {"ok": True, "resent": resent, "warnings": _undelivered(call) if resent else []}
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from monitor.core.alert import Event
 from monitor.core.endpoint import Endpoint
@@ -95,6 +95,21 @@ class OutageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """That a request was done, so that it is not done twice: kept with the change it caused.
+
+    `key` is a hash of the caller's key, `fingerprint` one of all that was asked. `facts` are those
+    that the request itself recorded; `answer` is what it was answered with, once that is known.
+    """
+
+    key: str
+    fingerprint: str
+    at: datetime
+    facts: Sequence[Fact] = ()
+    answer: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One transaction: what was learned and everything it caused. All or nothing.
 
@@ -107,6 +122,7 @@ class Change:
     outages: Sequence[OutageRow] = ()
     events: Sequence[Event] = ()
     receivers: Sequence[str] = ()
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +164,8 @@ class Outbox(Protocol):
         """All dead deliveries, oldest first."""
         ...
 
-    async def resend(self, ids: Sequence[int], now: datetime) -> int:
+    async def resend(
+        self, ids: Sequence[int], now: datetime, receipt: Receipt | None = None
+    ) -> int:
         """Make these dead deliveries pending again at once; how many were."""
         ...

@@ -15,7 +15,7 @@ from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.verdict import Evidence, Reason, Verdict
 from monitor.errors import StoreUnwritable
-from monitor.ports import Change, Clock, Delivery, OutageRow, Sample, SpanRow
+from monitor.ports import Change, Clock, Delivery, OutageRow, Receipt, Sample, SpanRow
 
 T = TypeVar("T")
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -35,6 +35,7 @@ class MemoryStore:
         self._events: list[Event] = []
         self._deliveries: dict[int, Delivery] = {}
         self._due: dict[int, datetime] = {}
+        self._receipts: dict[str, Receipt] = {}
 
     def close(self) -> None:
         """Nothing to close."""
@@ -57,6 +58,8 @@ class MemoryStore:
             self._outages[outage.endpoint, outage.start] = outage
         for event in change.events:
             self._put_event(event, change.receivers)
+        if change.receipt is not None:
+            self._receipts[change.receipt.key] = change.receipt
         self.changes.append(change)
 
     async def replace_derived(self, spans: Iterable[SpanRow], outages: Iterable[OutageRow]) -> None:
@@ -94,6 +97,13 @@ class MemoryStore:
         self, endpoint: str, start: datetime, end: datetime, limit: int
     ) -> list[Sample]:
         return self.observations(endpoint, start, end)[:limit]
+
+    def receipt(self, key: str) -> Receipt | None:
+        return self._receipts.get(key)
+
+    async def answered(self, key: str, answer: Mapping[str, Any]) -> None:
+        self._writable()
+        self._receipts[key] = replace(self._receipts[key], answer=answer)
 
     def links(self, after: int, limit: int) -> list[tuple[int, Fact, str]]:
         found = [(number, fact, _hash(number)) for number, fact in self.facts(after)]
@@ -161,7 +171,9 @@ class MemoryStore:
     async def dead(self) -> list[Delivery]:
         return [delivery for delivery in self._deliveries.values() if delivery.state == "dead"]
 
-    async def resend(self, ids: Sequence[int], now: datetime) -> int:
+    async def resend(
+        self, ids: Sequence[int], now: datetime, receipt: Receipt | None = None
+    ) -> int:
         self._writable()
         dead = [number for number in ids if self._state(number) == "dead"]
         for number in dead:
@@ -169,6 +181,9 @@ class MemoryStore:
                 self._deliveries[number], state="pending", attempts=0, first_at=now
             )
             self._due[number] = now
+        if receipt is not None:
+            told = Fact(now, "resent", {"resent": len(dead)})
+            self._receipts[receipt.key] = replace(receipt, facts=(told,))
         return len(dead)
 
     def queue_stats(self) -> dict[str, tuple[int, datetime | None, int]]:

@@ -187,7 +187,7 @@ def test_an_older_store_is_chained_in_place(tmp_path: Path) -> None:
         told = [(n, "note", f'{{"n":{n}}}') for n in range(4)]
         connection.executemany("INSERT INTO facts (at, type, body) VALUES (?, ?, ?)", told)
         connection.commit()
-    assert SqliteStore.migrate(path) == ["0006_chain"]
+    assert SqliteStore.migrate(path) == ["0006_chain", "0007_receipts"]
     found = verified(path)
     assert (found["ok"], found["blocks"], found["observations"]) == (True, 6, 400)
     with SqliteStore.open(path) as store:

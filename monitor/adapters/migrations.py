@@ -174,3 +174,20 @@ def chained(db: Database) -> None:
     for key, name, before in gone.fetchall():
         chain.pruned(db.conn, key, name, before)
     chain.Blocks().everything(db.conn)
+
+
+@migrations(name="0007_receipts")
+def receipts(db: Database) -> None:
+    """Requests that were done, by a hash of their key, so that none is done twice."""
+    db.execute(
+        """
+        CREATE TABLE receipts (
+            key TEXT PRIMARY KEY,
+            fingerprint TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            facts TEXT NOT NULL,
+            answer TEXT
+        ) WITHOUT ROWID, STRICT
+        """
+    )
+    db.execute("CREATE INDEX receipts_at ON receipts (at)")

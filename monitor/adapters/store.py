@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,14 +32,25 @@ from monitor.core.fact import Fact
 from monitor.core.ledger import GENESIS, UPKEEP, canonical
 from monitor.core.verdict import Observation, Reason, Result
 from monitor.errors import StoreError
-from monitor.ports import Change, Delivery, OutageRow, Sample, SpanRow
+from monitor.ports import Change, Delivery, OutageRow, Receipt, Sample, SpanRow
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-TABLES = ("endpoints", "observations", "facts", "spans", "outages", "events", "deliveries")
+RECEIPTS_KEPT = timedelta(hours=48)
+"""How long a request that was done is known again; clients repeat within a day."""
+TABLES = (
+    "endpoints",
+    "observations",
+    "facts",
+    "spans",
+    "outages",
+    "events",
+    "deliveries",
+    "receipts",
+)
 
 # What stands in the file for a name. Never change or reuse a number; add new ones at the end.
 RESULT_CODES = {Result.UP: 0, Result.IMPAIRED: 1, Result.DOWN: 2, Result.LOCAL: 3}
@@ -323,6 +335,8 @@ class SqliteStore:
             self._put_outage(connection, outage)
         for event in change.events:
             _put_event(connection, event, change.receivers)
+        if change.receipt is not None:
+            _put_receipt(connection, change.receipt)
 
     def _sample_row(self, connection: sqlite3.Connection, sample: Sample) -> Row:
         seen = sample.observation
@@ -695,9 +709,28 @@ class SqliteStore:
         query = f"{_SELECT_DELIVERY} WHERE d.state = 'dead' ORDER BY d.event, d.id"
         return await self._read(lambda: _deliveries(self._rows(query)))
 
-    async def resend(self, ids: Sequence[int], now: datetime) -> int:
+    async def resend(
+        self, ids: Sequence[int], now: datetime, receipt: Receipt | None = None
+    ) -> int:
         """Make these dead deliveries pending again, as if new; how many were."""
-        return await self._write(partial(_resend, ids=tuple(ids), now=to_us(now)))
+        return await self._write(partial(_resend, ids=tuple(ids), now=to_us(now), receipt=receipt))
+
+    # Receipts of requests
+
+    def receipt(self, key: str) -> Receipt | None:
+        """The receipt of a request that was done, by the hash of its key."""
+        query = "SELECT fingerprint, at, facts, answer FROM receipts WHERE key = ?"
+        for fingerprint, at, facts, answer in self._rows(query, (key,)):
+            told = [Fact(from_us(when), kind, body) for when, kind, body in json.loads(facts)]
+            said = None if answer is None else json.loads(answer)
+            return Receipt(key, fingerprint, from_us(at), told, said)
+        return None
+
+    async def answered(self, key: str, answer: Mapping[str, Any]) -> None:
+        """Keep what a request was answered with beside its receipt."""
+        await self._execute(
+            "UPDATE receipts SET answer = ? WHERE key = ?", (json.dumps(answer), key)
+        )
 
     def queue_stats(self) -> dict[str, tuple[int, datetime | None, int]]:
         """Per receiver with undelivered events: pending, since when the oldest is, and dead."""
@@ -862,12 +895,30 @@ def _put_event(connection: sqlite3.Connection, event: Event, receivers: Sequence
     )
 
 
-def _resend(connection: sqlite3.Connection, ids: Sequence[int], now: int) -> int:
-    return connection.executemany(
+def _resend(
+    connection: sqlite3.Connection, ids: Sequence[int], now: int, receipt: Receipt | None
+) -> int:
+    resent = connection.executemany(
         "UPDATE deliveries SET state = 'pending', attempts = 0, next_at = ?1, first_at = ?1,"
         " done_at = NULL WHERE id = ?2 AND state = 'dead'",
         [(now, number) for number in ids],
     ).rowcount
+    if receipt is not None:
+        told = Fact(from_us(now), "resent", {"resent": resent})  # no fact of the ledger's
+        _put_receipt(connection, replace(receipt, facts=(told,)))
+    return resent
+
+
+def _put_receipt(connection: sqlite3.Connection, receipt: Receipt) -> None:
+    """Keep a receipt, and forget those that nobody will show any more."""
+    at = to_us(receipt.at)
+    connection.execute("DELETE FROM receipts WHERE at < ?", (at - RECEIPTS_KEPT // MICROSECOND,))
+    told = [(to_us(fact.at), fact.type, dict(fact.body)) for fact in receipt.facts]
+    answer = None if receipt.answer is None else json.dumps(receipt.answer)
+    connection.execute(
+        "INSERT INTO receipts (key, fingerprint, at, facts, answer) VALUES (?, ?, ?, ?, ?)",
+        (receipt.key, receipt.fingerprint, at, json.dumps(told), answer),
+    )
 
 
 def _samples(rows: Iterable[Row]) -> list[Sample]:

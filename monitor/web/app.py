@@ -15,38 +15,24 @@ from aiohttp import hdrs, web
 
 from monitor import snapshot
 from monitor.core.verdict import Evidence, judge
-from monitor.errors import UnknownName, UsageError
+from monitor.errors import UnknownName
 from monitor.web.api.serve import add_api
 from monitor.web.blackbox import exposition
 from monitor.web.console.routes import add_pages
 from monitor.web.exposition import unhurried
-from monitor.web.guard import LISTEN, TOKENS, WAYS, Way, by_basic, by_bearer, guard, needs
+from monitor.web.guard import TOKENS, WAYS, Way, by_basic, by_bearer, guard, needs
 from monitor.web.keys import ASK, FRAME, Ask
 from monitor.web.metrics import Metrics, Watching
 from monitor.web.pages import readable
 from monitor.web.problem import problem, problems
+from monitor.web.server import HEADERS as HEADERS
+from monitor.web.server import WebServer as WebServer
 from monitor.web.sessions import SESSIONS, Sessions, by_session
 from monitor.web.tokens import Tokens
 
 PROBES = 8
 """Probes on demand that may be under way at once; each is a full handshake with an endpoint."""
 LARGEST_REQUEST = 1 << 20
-SHUTDOWN = 2.0
-"""Seconds that requests under way get when the server stops."""
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    # With no-referrer, browsers would send no Origin with our own forms either.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Server": "monitor",
-}
-"""Sent with every answer; one that may be kept says so itself."""
 
 
 class _HasName(Protocol):
@@ -120,36 +106,6 @@ def _frame(desk: Desk, health: Health) -> snapshot.Document:
         "not_ready": health.against(),
         **snapshot.summary_document(desk.cycle.book, desk.clock.now()),
     }
-
-
-class WebServer:
-    """Serves an application on one address."""
-
-    def __init__(self, app: web.Application, host: str, port: int) -> None:
-        """`port` 0 takes any free one; `port` says which, once started."""
-        self.host = host
-        self.port = port
-        app[LISTEN] = host
-        self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN
-        )
-
-    async def start(self) -> None:
-        """Listen. Raises UsageError if the address cannot be had."""
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self.host, self.port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise UsageError(
-                f"cannot listen on {self.host} port {self.port}: {error.strerror or error};"
-                " end the program that holds it, or set http.listen to another address"
-            ) from error
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Take no more requests, give those under way a moment, then close."""
-        await self._runner.cleanup()
 
 
 # -- around every request --------------------------------------------------------------------------

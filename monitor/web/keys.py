@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from monitor.ports import Receipt
 from monitor.snapshot import Document
 
-Ask = Callable[[str, Mapping[str, Any], str], Awaitable[Document]]
-"""`operations.perform` at the daemon's desk: operation, arguments, author."""
+
+class Ask(Protocol):
+    """`operations.perform` at the daemon's desk: operation, arguments, author, and once only."""
+
+    def __call__(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        author: str,
+        *,
+        receipt: Receipt | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> Awaitable[Document]: ...
+
 
 ASK = web.AppKey[Ask]("ask")
 

@@ -20,6 +20,7 @@ STEPS = [
     "0004_derived",
     "0005_outbox",
     "0006_chain",
+    "0007_receipts",
 ]
 
 
@@ -90,7 +91,7 @@ def test_older_store_is_refused_until_migrated(path: Path) -> None:
     for read_only in (False, True):
         with pytest.raises(StoreError, match=r"lacks 0005_outbox.*store migrate"):
             SqliteStore.open(path, read_only=read_only)
-    assert SqliteStore.migrate(path) == ["0005_outbox", "0006_chain"]
+    assert SqliteStore.migrate(path) == ["0005_outbox", "0006_chain", "0007_receipts"]
     assert SqliteStore.migrate(path) == []
     with SqliteStore.open(path) as store:
         assert store.check() == []

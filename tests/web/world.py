@@ -138,7 +138,9 @@ class World:
     def settings(self) -> Settings:
         return settings_of(self.book.register.endpoints.values())
 
-    async def ask(self, operation: str, arguments: Mapping[str, Any], author: str) -> Document:
+    async def ask(
+        self, operation: str, arguments: Mapping[str, Any], author: str, **more: Any
+    ) -> Document:
         """What the pages are made of: the real operations, at a desk over this world."""
         desk: Any = Desk(
             self.cycle,  # type: ignore[arg-type]
@@ -148,7 +150,7 @@ class World:
             True,
             self.started_at,
         )
-        return await perform(desk, operation, arguments, author=author)
+        return await perform(desk, operation, arguments, author=author, **more)
 
     def metrics(self) -> Metrics:
         return Metrics(self, self.telemetry, self.contexts)

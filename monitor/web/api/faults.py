@@ -14,6 +14,7 @@ from monitor.errors import (
     BadInstant,
     FaultsError,
     IllegalStep,
+    KeyReused,
     MonitorError,
     StoreError,
     StoreUnwritable,
@@ -87,6 +88,8 @@ def of_error(error: MonitorError, members: Collection[str], *, in_body: bool) ->
     if match is not None and named:
         place = _place(match[1], in_body=in_body)
         more["errors"] = [{**place, "detail": str(error)[match.end() :]}]
+    if isinstance(error, KeyReused):
+        return Refused("idempotency-key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
     if isinstance(error, IllegalStep):
         return Refused("illegal-step", HTTPStatus.CONFLICT, str(error), **more)
     if isinstance(error, UnknownName) and not named:

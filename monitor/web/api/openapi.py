@@ -13,6 +13,7 @@ from monitor import __version__
 from monitor.operations import Argument, Sort
 from monitor.web.api import answers, paging, schemas
 from monitor.web.api.fields import Meaning, bare, meaning, schema_of
+from monitor.web.api.once import PATTERN
 from monitor.web.api.table import PREFIX, ROUTES, Route
 from monitor.web.guard import needs
 
@@ -33,13 +34,13 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "stands for this request for ever: repeated with it, nothing is done twice",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "pattern": PATTERN},
 }
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "description": "the `ETag` of the declaration as it was read: refused if it was changed since",
-    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+    "schema": {"type": "string"},
 }
 
 
@@ -128,7 +129,11 @@ def _in_query(route: Route) -> Iterable[dict[str, Any]]:
         yield _query(name, argument, meaning(route.operation, name))
     if route.paging is not None:
         limit = {"type": "integer", "minimum": 1, "maximum": paging.MOST, "default": paging.USUAL}
-        cursor = {"type": "string", "maxLength": paging.LONGEST}
+        cursor = {
+            "type": "string",
+            "maxLength": paging.LONGEST,
+            "pattern": "^[A-Za-z0-9_-]*$",
+        }
         yield {"name": "limit", "in": "query", "description": "rows of a page", "schema": limit}
         yield {
             "name": "cursor",
@@ -200,7 +205,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 def _refusals(route: Route) -> list[int]:
     """The statuses that a refusal may have."""
-    found = {400, 401, 403, 404, 409, 421, 422, 429, 500, 503}
+    found = {400, 401, 403, 404, 409, 414, 421, 422, 429, 431, 500, 503}
     if route.method != "GET":
         found |= {413, 415}
     if route.if_match is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from monitor.errors import MonitorError
 from monitor.snapshot import Document
-from monitor.web.api import answers, bodies, paging
+from monitor.web.api import answers, bodies, once, paging
 from monitor.web.api.faults import Refused, of_error, wrong
 from monitor.web.api.fields import faults
 from monitor.web.api.openapi import describe
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 def add_api(app: web.Application) -> None:
     """Serve the API, its description, and the pages of its problems."""
+    app[once.UNDER_WAY] = set()
     for route in ROUTES:
         add = app.router.add_get if route.method == hdrs.METH_GET else app.router.add_post
         add(PREFIX + route.path, handler_of(route))
@@ -88,10 +89,34 @@ async def ask(request: web.Request, route: Route, given: Mapping[str, Any]) -> D
     visitor = request[VISITOR].name
     named = {} if route.by_visitor is None else {route.by_visitor: visitor}
     arguments = {**given, **route.fixed, **in_path, **named}
+    receipt = once.receipt_of(request, visitor, given) if route.writes else None
     try:
-        return await request.app[ASK](route.operation, arguments, visitor)
+        with once.under_way(request, receipt):
+            return await request.app[ASK](
+                route.operation, arguments, visitor, receipt=receipt, before=_before(request, route)
+            )
     except MonitorError as error:
         raise of_error(error, given, in_body=route.method != hdrs.METH_GET) from error
+
+
+def _before(request: web.Request, route: Route) -> Callable[[], Awaitable[None]] | None:
+    """What must hold before a write: that the declaration is the one that was read (If-Match)."""
+    header, name = request.headers.get(hdrs.IF_MATCH), route.if_match
+    if header is None or name is None:
+        return None
+
+    async def unchanged() -> None:
+        document = await request.app[ASK](name, {"id": request.match_info["id"]}, "")
+        present = answers.tag(document, await answers.dumps(document))
+        if not answers.matches(header, present, strongly=True):
+            raise Refused(
+                "precondition-failed",
+                HTTPStatus.PRECONDITION_FAILED,
+                "If-Match: it was changed since it was read; read it again, then decide",
+                headers={hdrs.ETAG: present},
+            )
+
+    return unchanged
 
 
 async def _page(
