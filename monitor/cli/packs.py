@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,28 +68,17 @@ def incident_pack(shared: Common, out: Path | None, **given: Any) -> None:
 
 
 def _pack(shared: Common, operation: str, out: Path | None, given: Mapping[str, Any]) -> None:
+    from monitor.report.packs import pack_files
+
     _check_out(out, shared)
     document = perform(shared, operation, given)
     if out is not None:
-        files = {name: text.encode() for name, text in document["texts"].items()}
-        listed = _guid_files(document["guids"])
-        document["files"] = _written(out, files | listed, PACK_FILES)
-        document["ok"] = "guids.xlsx" in listed
+        files, missing = pack_files(document)
+        if missing is not None:
+            click.echo(f"Error: {missing}", err=True)
+        document["files"] = _written(out, files, PACK_FILES)
+        document["ok"] = missing is None
     finish(shared, document, _pack_text)
-
-
-def _guid_files(guids: Iterable[Mapping[str, str]]) -> dict[str, bytes]:
-    """The list of GUIDs as CSV and XLSX; without the library for it, CSV alone and advice."""
-    from monitor.adapters.sheets import NoSpreadsheets, csv_bytes, xlsx_bytes
-    from monitor.core.reporting import HEADINGS
-
-    rows = [[row[heading] for heading in HEADINGS] for row in guids]
-    files = {"guids.csv": csv_bytes(HEADINGS, rows)}
-    try:
-        files["guids.xlsx"] = xlsx_bytes("GUIDs", HEADINGS, rows)
-    except NoSpreadsheets as missing:
-        click.echo(f"Error: {missing}", err=True)
-    return files
 
 
 def _pack_text(document: Document) -> str:

@@ -1,14 +1,16 @@
 """One world that has seen a little of everything."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from monitor.core.endpoint import Environment, Service
 from monitor.core.verdict import Reason
 from tests.web.browser import browser
-from tests.web.site import Site
+from tests.web.site import Site, Visitor
 from tests.web.world import START, World, endpoint, evidence, make_world
 
 __all__ = ["browser"]
@@ -18,6 +20,13 @@ __all__ = ["browser"]
 def site(tmp_path: Path) -> Site:
     """The pages over a real desk, not served yet."""
     return Site(tmp_path)
+
+
+@pytest.fixture
+async def visitor(site: Site) -> AsyncIterator[Visitor]:
+    jar = aiohttp.CookieJar(unsafe=True)  # an address is no name, and keeps cookies all the same
+    async with site.serving(), aiohttp.ClientSession(cookie_jar=jar) as http:
+        yield Visitor(http, site)
 
 
 @pytest.fixture

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 from ruamel.yaml import YAML
+from yarl import URL
 
 from monitor.operations import perform
 from monitor.snapshot import Document
@@ -21,6 +25,8 @@ from monitor.web.tokens import Scope, Tokens, create_token
 from tests.desks import CONFIGURATION, Place, read_settings
 from tests.fakes import MemoryStore
 from tests.web.world import Identities
+
+HTML = {"Accept": "text/html"}
 
 
 class Site:
@@ -85,3 +91,46 @@ class Site:
         await page.get_by_label("Your name").fill(person)
         await page.get_by_role("button", name="Log in").click()
         await page.wait_for_url(f"{self.url}/")
+
+
+@dataclass
+class Visitor:
+    """A client that asks for pages and keeps cookies, as a browser without scripts does."""
+
+    http: aiohttp.ClientSession
+    site: Site
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str, str]:
+        """Status, where it sends to, and text."""
+        answer = await self.http.get(
+            f"{self.site.url}{path}", headers={**HTML, **headers}, allow_redirects=False
+        )
+        return answer.status, answer.headers.get("Location", ""), await answer.text()
+
+    async def post(self, path: str, form: dict[str, str], **headers: str) -> tuple[int, str, str]:
+        answer = await self.http.post(
+            f"{self.site.url}{path}",
+            data=form,
+            headers={**HTML, **{name.replace("_", "-"): value for name, value in headers.items()}},
+            allow_redirects=False,
+        )
+        return answer.status, answer.headers.get("Location", ""), await answer.text()
+
+    async def log_in(self, scope: Scope = Scope.ADMIN, person: str = "") -> str:
+        """Log in; the token of the session's forms."""
+        form = {"token": self.site.secrets[scope], "person": person}
+        assert (await self.post("/login", form))[0] == 303
+        return await self.csrf()
+
+    async def csrf(self) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', (await self.get("/"))[2])
+        assert found is not None
+        return found[1]
+
+    def plant(self, cookie: str) -> None:
+        self.http.cookie_jar.update_cookies({"monitor": cookie}, URL(self.site.url))
+
+    @property
+    def cookie(self) -> str:
+        (found,) = [one.value for one in self.http.cookie_jar]
+        return found

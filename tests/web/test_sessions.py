@@ -1,72 +1,16 @@
 """Sessions of the pages: what they allow, what ends them, and what is refused."""
 
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
-from yarl import URL
 
 from monitor.errors import UsageError
 from monitor.web.console.access import local_path
 from monitor.web.sessions import IDLE, LONGEST, MOST, REFRESH, Sessions, read_person
 from monitor.web.tokens import FAILURES, Scope
-from tests.web.site import Site
-
-HTML = {"Accept": "text/html"}
-
-
-@dataclass
-class Visitor:
-    """A client that asks for pages and keeps cookies, as a browser does."""
-
-    http: aiohttp.ClientSession
-    site: Site
-
-    async def get(self, path: str, **headers: str) -> tuple[int, str, str]:
-        """Status, where it sends to, and text."""
-        answer = await self.http.get(
-            f"{self.site.url}{path}", headers={**HTML, **headers}, allow_redirects=False
-        )
-        return answer.status, answer.headers.get("Location", ""), await answer.text()
-
-    async def post(self, path: str, form: dict[str, str], **headers: str) -> tuple[int, str, str]:
-        answer = await self.http.post(
-            f"{self.site.url}{path}",
-            data=form,
-            headers={**HTML, **{name.replace("_", "-"): value for name, value in headers.items()}},
-            allow_redirects=False,
-        )
-        return answer.status, answer.headers.get("Location", ""), await answer.text()
-
-    async def log_in(self, scope: Scope = Scope.ADMIN, person: str = "") -> str:
-        """Log in; the token of the session's forms."""
-        form = {"token": self.site.secrets[scope], "person": person}
-        assert (await self.post("/login", form))[0] == 303
-        return await self.csrf()
-
-    async def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="([^"]+)"', (await self.get("/"))[2])
-        assert found is not None
-        return found[1]
-
-    def plant(self, cookie: str) -> None:
-        self.http.cookie_jar.update_cookies({"monitor": cookie}, URL(self.site.url))
-
-    @property
-    def cookie(self) -> str:
-        (found,) = [one.value for one in self.http.cookie_jar]
-        return found
-
-
-@pytest.fixture
-async def visitor(site: Site) -> AsyncIterator[Visitor]:
-    jar = aiohttp.CookieJar(unsafe=True)  # an address is no name, and keeps cookies all the same
-    async with site.serving(), aiohttp.ClientSession(cookie_jar=jar) as http:
-        yield Visitor(http, site)
-
+from tests.web.site import HTML, Site, Visitor
 
 # -- logging in and out ----------------------------------------------------------------------------
 

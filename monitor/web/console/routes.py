@@ -5,7 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from monitor.web.console.access import log_in, log_out, show_login
+from monitor.web.console.incidents import show_incident, show_incidents, take_step
 from monitor.web.console.overview import overview
+from monitor.web.console.packs import pack_file_of, pack_of
 from monitor.web.pages import static
 
 
@@ -15,4 +17,10 @@ def add_pages(app: web.Application) -> None:
     app.router.add_get("/login", show_login)
     app.router.add_post("/login", log_in)
     app.router.add_post("/logout", log_out)
+    app.router.add_get("/incidents", show_incidents)
+    app.router.add_get("/incidents/{id}", show_incident)
+    app.router.add_post("/incidents/{id}/{step}", take_step)
+    for folder, operation in (("incidents", "incident.pack"), ("downtime", "downtime.pack")):
+        app.router.add_get(f"/{folder}/{{id}}/pack.zip", pack_of(operation))
+        app.router.add_get(f"/{folder}/{{id}}/pack/{{name}}", pack_file_of(operation))
     app.router.add_get("/static/{name}", static)

@@ -12,6 +12,8 @@
   const byId = (id) => document.getElementById(id);
   const live = (root, name) => root.querySelector(`[data-live="${name}"]`);
 
+  const say = (text) => { byId("told").textContent = text; };
+
   // -- clocks --------------------------------------------------------------------------------------
 
   // The daemon's clock counts, not this machine's: the difference is taken whenever the page is fetched.
@@ -82,8 +84,10 @@
     const same = old.cloneNode(true), other = next.cloneNode(true);
     for (const root of [same, other])
       for (const clock of root.querySelectorAll("[data-deadline]")) { clock.textContent = ""; clock.className = "clock"; }
-    for (const root of [same, other])
+    for (const root of [same, other]) {
       for (const fold of root.querySelectorAll("details")) fold.removeAttribute("open");
+      for (const button of root.querySelectorAll("button[data-copies]")) button.hidden = false;
+    }
     if (same.innerHTML === other.innerHTML) return "";
     const open = new Set([...old.querySelectorAll("details[open][id]")].map((one) => one.id));
     const scrolled = [...old.querySelectorAll("[id]")].filter((one) => one.scrollTop || one.scrollLeft)
@@ -110,7 +114,7 @@
       const after = swap(old, next);
       if (after && "announce" in old.dataset) told.push(after);
     }
-    if (told.length) byId("told").textContent = told.join(". ");
+    if (told.length) say(told.join(". "));
     document.title = fetched.title;
     tick();
     document.dispatchEvent(new CustomEvent("monitor:fresh"));
@@ -213,15 +217,24 @@
   }
 
   // Texts to be pasted elsewhere.
-  for (const button of document.querySelectorAll("button[data-copies]")) {
-    if (!navigator.clipboard) continue;
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(byId(button.dataset.copies).textContent);
-      byId("told").textContent = "Copied";
-      const label = button.textContent;
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = label; }, 2000);
-    });
-  }
+  const offerCopies = () => {
+    if (!navigator.clipboard) return;
+    for (const button of document.querySelectorAll("button[data-copies]")) button.hidden = false;
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("button[data-copies]");
+    if (!button) return;
+    await navigator.clipboard.writeText(byId(button.dataset.copies).textContent);
+    say("Copied");
+  });
+  document.addEventListener("monitor:fresh", offerCopies);
+  offerCopies();
+
+  // A link to a step opens it.
+  const unfold = () => {
+    const place = location.hash && byId(decodeURIComponent(location.hash.slice(1)));
+    if (place && place.localName === "details") place.open = true;
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
 })();
