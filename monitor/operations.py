@@ -8,6 +8,7 @@ answers with what it changed and `ok`; it is durable before it is visible.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,12 +19,12 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from monitor import declare, findings, paperwork, planning, snapshot, why
+from monitor import declare, findings, glance, paperwork, planning, ribbons, snapshot, why
 from monitor.core import returns
 from monitor.core.alert import Event
 from monitor.core.book import Book
 from monitor.core.downtime import Declaration, Series
-from monitor.core.endpoint import Service
+from monitor.core.endpoint import Environment, Service
 from monitor.core.fact import Fact
 from monitor.core.incident import IncidentState, Record
 from monitor.core.interval import BEGINNING, MICROSECOND, Interval
@@ -32,6 +33,7 @@ from monitor.core.month import Month, civil, midnight, months_between, show_inst
 from monitor.core.planning import Planning
 from monitor.core.rules import RULES_VERSION
 from monitor.core.security import finding_document
+from monitor.core.timeline import State
 from monitor.core.verdict import Observation
 from monitor.cycle import Cycle
 from monitor.declare import Budgets, Given, nearest
@@ -44,11 +46,17 @@ from monitor.snapshot import Document
 __all__ = ["OPERATIONS", "Argument", "Document", "Operation", "Sort", "perform"]
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
-AT_ONCE = 100
-"""Series worked through before probes get their turn again."""
+AT_ONCE = 8
+"""Series worked through between two looks at the time."""
+SLICE = 0.003
+"""Seconds of work after which probes get their turn again."""
 LIMIT = 1_000
 MOST_OBSERVATIONS = 10_000
+ROWS = 50
+MOST_ROWS = 200
+"""Endpoints listed by `overview`: unless said otherwise, and at most."""
 LONGEST_LOOK = timedelta(days=31)
 LONGEST_SPANS = timedelta(days=400)
 OVER = ("completed", "cancelled", "ended")
@@ -132,6 +140,10 @@ _TURNS: WeakKeyDictionary[Cycle, asyncio.Lock] = WeakKeyDictionary()
 """Writes of one cycle one after another, so that no two take the same next id."""
 
 
+_MEMORIES: WeakKeyDictionary[Cycle, glance.Memory] = WeakKeyDictionary()
+"""What the overviews of one cycle need not work out again."""
+
+
 async def perform(
     desk: Desk,
     name: str,
@@ -187,6 +199,10 @@ async def _write(
         with suppress(StoreError):
             await store.answered(receipt.key, document)
     return document
+
+
+def _memory(call: Call) -> glance.Memory:
+    return _MEMORIES.setdefault(call.desk.cycle, glance.Memory())
 
 
 def _call(desk: Desk, arguments: Mapping[str, Any], author: str) -> Call:
@@ -251,13 +267,17 @@ async def _in_thread(read: Callable[[], _T]) -> _T:
 
 
 async def _gently(
-    items: Sequence[_T], work: Callable[[Sequence[_T]], list[Document]]
-) -> list[Document]:
+    items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]], *, at_once: int | None = None
+) -> list[_R]:
     """Work through many items with pauses, so that probes are not late for it."""
-    found: list[Document] = []
-    for place in range(0, len(items), AT_ONCE):
-        found += work(items[place : place + AT_ONCE])
-        await asyncio.sleep(0)
+    found: list[_R] = []
+    step = at_once or AT_ONCE
+    rested = time.perf_counter()
+    for place in range(0, len(items), step):
+        found += work(items[place : place + step])
+        if time.perf_counter() - rested > SLICE:
+            await asyncio.sleep(0)
+            rested = time.perf_counter()
     return found
 
 
@@ -277,7 +297,19 @@ async def _status(call: Call) -> Document:
         list(book.register.endpoints),
         lambda some: [snapshot.endpoint_document(book, name, now) for name in some],
     )
-    connection = settings.organisation.connection
+    return {
+        **_standing_document(call),
+        "endpoints": endpoints,
+        "alerts": snapshot.queue_document(queue),
+        "warnings": list(dict.fromkeys([*settings.warnings, *desk.warnings()])),
+    }
+
+
+def _standing_document(call: Call) -> Document:
+    """Whose monitor it is, since when it watches, open incidents, and downtime that is not over."""
+    desk, book, now = call.desk, call.book, call.now
+    organisation = desk.settings().organisation
+    connection = organisation.connection
     open_ones = [record for record in book.records.values() if _is_current(record)]
     declared = [
         _declaration(book, one, now)
@@ -286,13 +318,12 @@ async def _status(call: Call) -> Document:
     ]
     return {
         "organisation": {
-            "name": settings.organisation.name,
+            "name": organisation.name,
             "connection": None if connection is None else connection.value,
         },
         "now": show_instant(now),
         "live": desk.live,
         "since": show_instant(desk.started_at),
-        "endpoints": endpoints,
         "incidents": [
             snapshot.record_document(record, book.rules, now) for record in _in_order(open_ones)
         ],
@@ -301,9 +332,87 @@ async def _status(call: Call) -> Document:
             "upcoming": [one for one in declared if one["state"] in ("draft", "notified")],
             "completion_due": [one for one in declared if one["state"] == "completion_due"],
         },
-        "alerts": snapshot.queue_document(queue),
-        "warnings": list(dict.fromkeys([*settings.warnings, *desk.warnings()])),
     }
+
+
+class _Standing(StrEnum):
+    """How an endpoint may stand to be listed: one state, or any but up."""
+
+    TROUBLE = "trouble"
+    UP = "up"
+    UNCONFIRMED = "unconfirmed"
+    IMPAIRED = "impaired"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+    def includes(self, state: State) -> bool:
+        return state is not State.UP if self is _Standing.TROUBLE else state == self.value
+
+
+@_operation(
+    "overview",
+    "at a glance: what is down, what is owed, the month's budget, and endpoints, troubled first",
+    service=TEXT,
+    environment=TEXT,
+    state=TEXT,
+    text=TEXT,
+    offset=COUNT,
+    limit=COUNT,
+)
+async def _overview(call: Call) -> Document:
+    book, now, memory = call.book, call.now, _memory(call)
+    call.given.choice("service", Service)
+    call.given.choice("environment", Environment)
+    wanted = call.given.choice("state", _Standing)
+    standings = await _gently(
+        list(book.register.endpoints),
+        lambda some: [memory.standing(book, name, now) for name in some],
+    )
+    live = [one for one in standings if one.verdict is not None]
+    listed = sorted(
+        (
+            one
+            for one in standings
+            if (wanted is None or wanted.includes(one.state))
+            and glance.matches(book, one.endpoint, call.arguments)
+        ),
+        key=glance.by_trouble,
+    )
+    offset, limit = _page(call)
+    names = [one.endpoint for one in listed[offset : offset + limit]]
+    rows = await _gently(
+        names,
+        lambda some: [glance.row_document(book, memory, name, now) for name in some],
+        at_once=1,
+    )
+    since = glance.troubled_since(book, live, now)
+    month = glance.month_document(book, live, now)
+    return {
+        "rules": RULES_VERSION,
+        **_standing_document(call),
+        "counts": {
+            "live": glance.counts(live),
+            "test": glance.counts(one for one in standings if one.verdict is None),
+        },
+        "unavailable_since": None if since is None else show_instant(since),
+        "owed": glance.owed(book, now),
+        "month": month,
+        "matched": len(listed),
+        "offset": offset,
+        "limit": limit,
+        "endpoints": rows,
+    }
+
+
+def _page(call: Call) -> tuple[int, int]:
+    """The place of the first row asked for, and how many."""
+    offset, limit = call.arguments.get("offset") or 0, call.arguments.get("limit")
+    limit = ROWS if limit is None else limit
+    if offset < 0:
+        raise UsageError("offset: must be 0 or more")
+    if not 1 <= limit <= MOST_ROWS:
+        raise UsageError(f"limit: must be from 1 to {MOST_ROWS}")
+    return offset, limit
 
 
 @_operation("slo", "the account of a month", month=TEXT, by=TEXT, endpoint=TEXT)
@@ -1063,6 +1172,27 @@ async def _observations(call: Call) -> Document:
         "end": show_instant(end),
         "truncated": len(samples) > limit,
         "observations": [snapshot.sample_document(sample) for sample in kept],
+    }
+
+
+@_operation(
+    "endpoint.strip",
+    "an endpoint's time run by run, by state and class; the last hour unless said otherwise",
+    endpoint=NEEDED,
+    start=TEXT,
+    end=TEXT,
+)
+async def _strip(call: Call) -> Document:
+    endpoint = _endpoint(call)
+    assert endpoint is not None
+    start, end = _span(call, timedelta(hours=1), LONGEST_LOOK)
+    known = Interval(start, min(end, call.now)) if start < call.now else None
+    found = [] if known is None else ribbons.stretches(call.book, endpoint, known, call.now)
+    return {
+        "endpoint": endpoint,
+        "start": show_instant(start),
+        "end": show_instant(end),
+        "strip": [ribbons.stretch_document(one) for one in found],
     }
 
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "snapshot": INNER,
     "adapters": INNER | {"adapters"},
     # Pages write numbers as the report does; the API offers what the table of operations holds.
-    "web": INNER | {"web", "snapshot", "declare", "operations", "report"},
+    "web": INNER | {"web", "snapshot", "declare", "operations", "report", "ribbons"},
     "config": {"config", "core", "errors"},
 }
 """Part of the package (a module, or a folder with all in it) to the parts it may import.

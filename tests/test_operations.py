@@ -83,6 +83,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
     reads = {name for name, operation in OPERATIONS.items() if not operation.write}
     assert reads == {
         "status",
+        "overview",
         "slo",
         "downtime.list",
         "downtime.plan",
@@ -94,7 +95,10 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "incident.pack",
         "returns",
         "alerts.dead",
-        *(f"endpoint.{what}" for what in ("list", "show", "spans", "observations", "findings")),
+        *(
+            f"endpoint.{what}"
+            for what in ("list", "show", "spans", "strip", "observations", "findings")
+        ),
         "endpoint.probe",
         "assertion.list",
         "month.list",
@@ -319,6 +323,7 @@ async def test_many_series_leave_room_for_others(
     """A long account pauses between series, and is the same account."""
     whole = await do(memory, "slo", by="holdername")
     monkeypatch.setattr("monitor.operations.AT_ONCE", 1)
+    monkeypatch.setattr("monitor.operations.SLICE", 0.0)
     turns = 0
 
     async def other() -> None:

@@ -1,4 +1,8 @@
-"""The report's pictures as SVG: readable without colour, by hatching, letters and labels."""
+"""The report's pictures as SVG: readable without colour, by hatching, letters and labels.
+
+Colours are attributes, which paper and a report file need; each also has a class (`m-...`), by which
+the style of a page may choose others.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from monitor.report.words import LETTERS, STATES, duration, percent
 
 WIDTH = 900
 INK = "#1a1a1a"
-FONT = 'font-family="DejaVu Sans, sans-serif" fill="#1a1a1a"'
+FONT = 'font-family="DejaVu Sans, sans-serif" fill="#1a1a1a" class="m-text"'
 
 _PATTERNS = {
     "declared": ("#cfe3f5", "#0b4f8a", '<path d="M-2,2 L2,-2 M0,8 L8,0 M6,10 L10,6"/>', 1.0),
@@ -32,12 +36,18 @@ _PATTERNS = {
 
 
 def _fill(kind: str, prefix: str) -> str:
-    """Solid where there is no hatching: tiles would show their seams."""
-    return f"url(#{prefix}-{kind})" if _PATTERNS[kind][2] else _PATTERNS[kind][0]
+    """The filling of a kind, as attributes: solid where there is no hatching, tiles show seams."""
+    paint = f"url(#{prefix}-{kind})" if _PATTERNS[kind][2] else _PATTERNS[kind][0]
+    return f'fill="{paint}" class="m-bar m-{kind}"'
 
 
-def _patterns(prefix: str, kinds: Iterable[str]) -> str:
-    """The hatchings used in one picture; ids are of that picture alone."""
+GROUND = 'fill="#ffffff" class="m-bar m-ground"'
+OUTSIDE = 'fill="#d9d9d9" class="m-bar m-outside"'
+LOST = 'fill="#2b2b2b" class="m-bar m-lost"'
+
+
+def hatchings(prefix: str, kinds: Iterable[str] = STATES) -> Markup:
+    """The hatchings of some kinds, by the ids `PREFIX-KIND`, which must be new in their page."""
     found = []
     for kind in kinds:
         ground, stroke, strokes, width = _PATTERNS[kind]
@@ -45,10 +55,11 @@ def _patterns(prefix: str, kinds: Iterable[str]) -> str:
             continue
         found.append(
             f'<pattern id="{prefix}-{kind}" width="8" height="8" patternUnits="userSpaceOnUse">'
-            f'<rect width="8" height="8" fill="{ground}"/>'
-            f'<g stroke="{stroke}" stroke-width="{width}" fill="none">{strokes}</g></pattern>'
+            f'<rect width="8" height="8" fill="{ground}" class="m-{kind}-ground"/>'
+            f'<g stroke="{stroke}" stroke-width="{width}" fill="none" class="m-{kind}-strokes">'
+            f"{strokes}</g></pattern>"
         )
-    return f"<defs>{''.join(found)}</defs>"
+    return Markup(f"<defs>{''.join(found)}</defs>")
 
 
 def _picture(label: str, height: float, body: Iterable[str]) -> Markup:
@@ -68,7 +79,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", size: float =
 
 def _bar(x: float, y: float, width: float, height: float, fill: str) -> str:
     return (
-        f'<rect x="{x:.2f}" y="{y:g}" width="{width:.2f}" height="{height:g}" fill="{fill}"'
+        f'<rect x="{x:.2f}" y="{y:g}" width="{width:.2f}" height="{height:g}" {fill}'
         f' stroke="{INK}" stroke-width="0.7"/>'
     )
 
@@ -78,7 +89,7 @@ def _bar(x: float, y: float, width: float, height: float, fill: str) -> str:
 
 def legend() -> Markup:
     """What each hatching and letter means."""
-    body = [_patterns("legend", STATES)]
+    body: list[str] = [hatchings("legend", STATES)]
     for place, (kind, word) in enumerate(STATES.items()):
         x, y = 4 + place % 3 * 300, 4 + place // 3 * 22
         body.append(_bar(x, y, 34, 14, _fill(kind, "legend")))
@@ -106,7 +117,7 @@ def waterfall(row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], prefix
     """From the length of the month to the figure, and from the budget to what is left of it."""
     month = list(_month_steps(row, steps, prefix))
     budget = list(_budget_steps(row, prefix))
-    body = [_patterns(prefix, STATES)]
+    body: list[str] = [hatchings(prefix, STATES)]
     body.append(_text(0, 12, "From the length of the month to the figure", size=12))
     body += _drawn(month, 20)
     below = 20 + len(month) * _ROW + 24
@@ -123,29 +134,29 @@ def _month_steps(
     left = {step["step"]: step["left_s"] for step in steps}
     taken = {step["step"]: step["seconds"] for step in steps}
     end = steps[-1]["left_s"]
-    yield _Step("Length of the month", 0, left["month"], "#ffffff", duration(left["month"]))
+    yield _Step("Length of the month", 0, left["month"], GROUND, duration(left["month"]))
     outside = duration(-taken["outside"])
-    yield _Step("less not connected or to come", left["outside"], left["month"], "#d9d9d9", outside)
+    yield _Step("less not connected or to come", left["outside"], left["month"], OUTSIDE, outside)
     unknown = duration(-taken["unknown"])
     fill = _fill("unknown", prefix)
     yield _Step("less unknown", left["unknown"], left["outside"], fill, unknown)
-    yield _Step("= measured", 0, left["unknown"], "#ffffff", duration(left["unknown"]))
+    yield _Step("= measured", 0, left["unknown"], GROUND, duration(left["unknown"]))
     lost = duration(-row["unavailable_s"])
-    yield _Step("less unavailable", end, left["unknown"], "#2b2b2b", lost)
+    yield _Step("less unavailable", end, left["unknown"], LOST, lost)
     figure = f"{duration(end)} = {percent(row['measured'])}"
-    yield _Step("= available", 0, end, "#ffffff", figure)
+    yield _Step("= available", 0, end, GROUND, figure)
 
 
 def _budget_steps(row: Mapping[str, Any], prefix: str) -> Iterator[_Step]:
     left = row["budget_s"]
-    yield _Step("Budget of the month", 0, left, "#ffffff", duration(left))
+    yield _Step("Budget of the month", 0, left, GROUND, duration(left))
     for kind, seconds in row["by_class"].items():
         after = left - seconds
         text = duration(-seconds)
         yield _Step(f"less {STATES[kind]}", after, left, _fill(kind, prefix), text)
         left = after
     word = "= left" if row["remaining_s"] >= 0 else "= overspent"
-    yield _Step(word, 0, row["remaining_s"], "#ffffff", duration(row["remaining_s"]))
+    yield _Step(word, 0, row["remaining_s"], GROUND, duration(row["remaining_s"]))
 
 
 def _drawn(steps: Sequence[_Step], top: float) -> Iterator[str]:
@@ -154,7 +165,7 @@ def _drawn(steps: Sequence[_Step], top: float) -> Iterator[str]:
     scale = _BARS / (high - low)
     zero = _LEFT + (0 - low) * scale
     height = len(steps) * _ROW
-    yield f'<path d="M{zero:.2f},{top:g} v{height:g}" stroke="{INK}" stroke-width="0.7"/>'
+    yield f'<path d="M{zero:.2f},{top:g} v{height:g}" stroke="{INK}" stroke-width="0.7" class="m-line"/>'
     for place, step in enumerate(steps):
         y = top + place * _ROW
         yield _text(_LEFT - 8, y + 12, step.label, anchor="end")
@@ -191,12 +202,12 @@ def strip(
     stretches = [(_at(one["start"]), _at(one["end"]), one) for one in endpoint["strip"]]
     eligible = [(_at(one["start"]), _at(one["end"])) for one in endpoint["eligible"]]
     kinds = dict.fromkeys(_kind(one) for _, _, one in stretches)
-    body = [_patterns(prefix, kinds), *_hours(len(days))]
+    body: list[str] = [hatchings(prefix, kinds), *_hours(len(days))]
     for place, day in enumerate(days):
         line = _Day(_at(day["start"]), _at(day["end"]), _DAY_TOP + place * _DAY_ROW)
         body.append(_text(_DAY_LEFT - 8, line.y + 9, _weekday(day["day"]), anchor="end", size=9))
         for start, end in eligible:
-            body += line.bar(start, end, "#ffffff", 0)
+            body += line.bar(start, end, GROUND, 0)
         inside = [item for item in stretches if item[0] < line.end and item[1] > line.start]
         for start, end, one in inside:
             drawn = "".join(line.bar(start, end, _fill(_kind(one), prefix), _NARROWEST))
@@ -228,7 +239,7 @@ def _hours(days: int) -> Iterator[str]:
     for hour in range(0, 25, 3):
         x = _DAY_LEFT + hour * 60 * _PER_MINUTE
         yield _text(x, 11, f"{hour:02d}h", anchor="middle", size=9)
-        yield f'<path d="M{x:g},14 v{height + 4:g}" stroke="#999999" stroke-width="0.5"/>'
+        yield f'<path d="M{x:g},14 v{height + 4:g}" stroke="#999999" stroke-width="0.5" class="m-hair"/>'
 
 
 @dataclass(frozen=True, slots=True)

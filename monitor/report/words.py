@@ -75,3 +75,31 @@ def local(instant: str | None, zone: ZoneInfo, none: str = NOTHING) -> str:
 def names(values: Iterable[str] | None, none: str = NOTHING) -> str:
     """A list on one line."""
     return ", ".join(values or ()) or none
+
+
+def roughly(seconds: float) -> str:
+    """Seconds for reading at a glance, rounded down to minutes; from two days on, to hours.
+
+    >>> roughly(59), roughly(2880), roughly(7500), roughly(7200), roughly(200_000)
+    ('less than a minute', '48 min', '2 h 05 min', '2 h', '2 days 7 h')
+    """
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return "less than a minute"
+    hours, rest = divmod(minutes, 60)
+    if hours >= 48:
+        days, left = divmod(hours, 24)
+        return f"{days} days {left} h" if left else f"{days} days"
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {rest:02d} min" if rest else f"{hours} h"
+
+
+def brief(seconds: float) -> str:
+    """Seconds for reading at a glance: exact to the second, without the units that are zero.
+
+    >>> brief(12960), brief(4680), brief(4685), brief(40), brief(-60), brief(0.5)
+    ('3h 36m', '1h 18m', '1h 18m 05s', '40s', '-1m', '0.5s')
+    """
+    text = duration(int(seconds) if abs(seconds) >= 1 else seconds)
+    return text.removesuffix(" 00s").removesuffix(" 00m")

@@ -100,7 +100,7 @@ class Queue:
         return self.stats
 
 
-@dataclass
+@dataclass(eq=False)
 class HeldBook:
     book: Book
 

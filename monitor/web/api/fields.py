@@ -87,6 +87,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "ids": Meaning("numbers of dead alerts", [3]),
     "reference": Meaning("the reference of the technical change that explains it", "TC-12"),
     "limit": Meaning("how many rows at most", 100),
+    "offset": Meaning("how many rows to pass over", 0),
+    "environment": Meaning("only endpoints of this environment", "live", ("live", "test")),
     "after": Meaning("only facts numbered above this", 0),
     "head": Meaning(
         "a hash kept elsewhere that the chain must hold", longest=64, pattern="^[0-9a-f]{64}$"
@@ -94,6 +96,15 @@ MEANINGS: Mapping[str, Meaning] = {
 }
 
 SPECIAL: Mapping[tuple[str, str], Meaning] = {
+    ("overview", "service"): Meaning("only endpoints of this service", "view", SERVICES),
+    ("overview", "state"): Meaning(
+        "only endpoints in this state; trouble: any but up",
+        "trouble",
+        ("trouble", "up", "unconfirmed", "impaired", "down", "unknown"),
+    ),
+    ("overview", "text"): Meaning(
+        "only endpoints whose id, address, group and service hold all of these words", "west"
+    ),
     ("explain", "id"): Meaning(
         "an endpoint, a holdername GUID, an incident, an assertion or a declaration", "view-main"
     ),

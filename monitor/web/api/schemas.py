@@ -20,6 +20,7 @@ from monitor.core.security import Check
 from monitor.core.slo import Verdict
 from monitor.core.timeline import Phase, State
 from monitor.core.verdict import Reason, Result
+from monitor.ribbons import KINDS
 
 Schema = dict[str, Any]
 
@@ -233,6 +234,89 @@ PROBE = document(
     ),
     shown=document(identity=TEXT, chain=each(ref("Certificate"))),
 )
+
+# -- at a glance -----------------------------------------------------------------------------------
+
+KIND = one_of(*KINDS)
+SUMS: Schema = {
+    "type": "object",
+    "description": "seconds of each kind of time there is, the worst first",
+    "propertyNames": KIND,
+    "additionalProperties": SECONDS,
+}
+_RUNS: Schema = {
+    "type": "array",
+    "description": "[kind, seconds], one after the other",
+    "items": {"type": "array", "prefixItems": [KIND, NUMBER], "minItems": 2, "maxItems": 2},
+}
+RIBBON = document(start=INSTANT, end=INSTANT, runs=_RUNS, sums=SUMS)
+DAYS = document(
+    first=DAY,
+    last=DAY,
+    runs={**_RUNS, "description": "[kind, days], each day named after the worst of it"},
+    days=each(document(day=DAY, kind=KIND, sums=SUMS)),
+    sums=SUMS,
+)
+BURN = document(
+    start=INSTANT,
+    end=INSTANT,
+    budget_s=SECONDS,
+    remaining_s=SECONDS,
+    points=each(document(at=INSTANT, remaining_s=SECONDS)),
+)
+STRETCH = document(
+    start=INSTANT,
+    end=INSTANT,
+    seconds=SECONDS,
+    state=one_of(*State, "outside"),
+    **{"class": maybe(one_of(*Class))},
+    declaration=maybe(TEXT),
+)
+_COUNTS = document(all=COUNT, **{state.value: COUNT for state in State})
+LEAST: Schema = {
+    **FIGURES,
+    "properties": {
+        "month": MONTH,
+        "series": ref("Series"),
+        **FIGURES["properties"],
+        "left": maybe(RATIO),
+        "burn": ref("Burn"),
+    },
+    "required": ["month", "series", *FIGURES["required"], "left", "burn"],
+}
+GLANCE = {
+    "counts": document(live=_COUNTS, test=_COUNTS),
+    "unavailable_since": maybe(INSTANT),
+    "owed": each(
+        document(
+            what=one_of("restore", "report", "update", "close", "complete", "notify", "approve"),
+            about=TEXT,
+            due=maybe(INSTANT),
+            overdue=FLAG,
+            text=TEXT,
+        )
+    ),
+    "month": document(
+        month=MONTH,
+        start=INSTANT,
+        end=INSTANT,
+        objective=RATIO,
+        verdicts=document(**{verdict.value: COUNT for verdict in Verdict}),
+        spending=COUNT,
+        least=each(LEAST),
+    ),
+    "matched": COUNT,
+    "offset": COUNT,
+    "limit": COUNT,
+    "endpoints": each(
+        _and(
+            ENDPOINT,
+            url=TEXT,
+            ribbons=document(hour=ref("Ribbon"), day=ref("Ribbon"), days=ref("Days")),
+            burn=maybe(ref("Burn")),
+        )
+    ),
+}
 
 # -- outages and incidents -------------------------------------------------------------------------
 
@@ -534,6 +618,19 @@ HOLDERNAME = document(
     },
 )
 
+STANDING = {
+    "organisation": document(name=TEXT, connection=maybe(TEXT)),
+    "now": INSTANT,
+    "live": FLAG,
+    "since": INSTANT,
+    "incidents": each(ref("Incident")),
+    "downtime": document(
+        active=each(ref("DeclarationBare")),
+        upcoming=each(ref("DeclarationBare")),
+        completion_due=each(ref("DeclarationBare")),
+    ),
+}
+
 COMPONENTS: dict[str, Schema] = {
     "Window": WINDOW,
     "Scope": SCOPE,
@@ -544,6 +641,9 @@ COMPONENTS: dict[str, Schema] = {
     "MonthRow": MONTH_ROW,
     "Sealing": SEALING,
     "Endpoint": ENDPOINT,
+    "Ribbon": RIBBON,
+    "Days": DAYS,
+    "Burn": BURN,
     "Observation": OBSERVATION,
     "Probe": PROBE,
     "Outage": OUTAGE,
@@ -586,20 +686,13 @@ COMPONENTS: dict[str, Schema] = {
     ),
     # -- whole documents
     "Status": document(
-        organisation=document(name=TEXT, connection=maybe(TEXT)),
-        now=INSTANT,
-        live=FLAG,
-        since=INSTANT,
+        **STANDING,
         endpoints=each(ref("Endpoint")),
-        incidents=each(ref("Incident")),
-        downtime=document(
-            active=each(ref("DeclarationBare")),
-            upcoming=each(ref("DeclarationBare")),
-            completion_due=each(ref("DeclarationBare")),
-        ),
         alerts=each(ref("Receiver")),
         warnings=TEXTS,
     ),
+    "Overview": document(rules=WHOLE, **STANDING, **GLANCE),
+    "Strip": document(endpoint=TEXT, start=INSTANT, end=INSTANT, strip=each(STRETCH)),
     "Endpoints": _listed(endpoints=each(ref("Endpoint"))),
     "EndpointShown": {
         **ENDPOINT,

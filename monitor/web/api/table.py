@@ -136,6 +136,7 @@ def _change(path: str, operation: str) -> Route:
 
 ROUTES: tuple[Route, ...] = (
     _get("/status", "status", "Status", "Status"),
+    _get("/overview", "overview", "Overview", "Status"),
     _get(_E, "endpoint.list", "Endpoints", "Endpoints", paging=ENDPOINTS),
     _get(f"{_E}/{{endpoint}}", "endpoint.show", "EndpointShown", "Endpoints"),
     _get(
@@ -147,6 +148,7 @@ ROUTES: tuple[Route, ...] = (
         fixed={"oldest": True},
     ),
     _get(f"{_E}/{{endpoint}}/spans", "endpoint.spans", "Spans", "Endpoints"),
+    _get(f"{_E}/{{endpoint}}/strip", "endpoint.strip", "Strip", "Endpoints"),
     _get(f"{_E}/{{endpoint}}/months", "slo.months", "Account", "Endpoints", paging=MONTH_ROWS),
     _post(f"{_E}/{{endpoint}}/probe", "endpoint.probe", "Probe", "Endpoints", scope=READ),
     _post(

@@ -17,12 +17,15 @@ from tests.web.api.place import Api
 
 READS = (
     "/status",
+    "/overview",
+    "/overview?state=trouble&environment=live&service=view&text=main&offset=0&limit=1",
     "/endpoints",
     "/endpoints/view-main",
     "/endpoints/view-test",
     "/endpoints/view-main/observations",
     "/endpoints/view-main/observations?start=2026-03-10T09:00&end=2026-03-10T09:30",
     "/endpoints/view-main/spans",
+    "/endpoints/view-main/strip?start=2026-03-10T09:00&end=2026-03-10T09:30",
     "/endpoints/view-main/months",
     "/endpoints/view-main/months?by=holdername",
     "/findings",
