@@ -38,6 +38,7 @@ from monitor.core.verdict import DEFAULTS
 __all__ = [
     "AlertSettings",
     "Alertmanager",
+    "Apprise",
     "Connection",
     "DeadMan",
     "Differences",
@@ -99,6 +100,19 @@ class Webhook:
     previous_secret_file: Path | None
     expire_after: timedelta
     timeout: timedelta
+    events: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class Apprise:
+    """A chat, mailbox or pager. Either `url`, which is a secret as a whole, or `url_file` is set."""
+
+    name: str
+    url: str | None
+    url_file: Path | None
+    events: tuple[str, ...]
+    expire_after: timedelta
+    timeout: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +132,12 @@ class Alertmanager:
 
 @dataclass(frozen=True, slots=True)
 class DeadMan:
-    """A ping every so often. The URL may contain a secret: never log its path."""
+    """A ping every so often. Either `url`, which may contain a secret, or `url_file` is set."""
 
-    url: str
+    url: str | None
+    url_file: Path | None
     every: timedelta
+    timeout: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +150,12 @@ class AlertSettings:
     identity_expiry_days: tuple[int, ...]
     certificate_expiry_days: tuple[int, ...]
     upcoming: timedelta
+    apprise: tuple[Apprise, ...] = ()
+
+    @property
+    def receivers(self) -> tuple[Webhook | Apprise, ...]:
+        """Those that events are queued for."""
+        return (*self.webhooks, *self.apprise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,15 +416,31 @@ class _Assembly:
                     previous_secret_file=self._credential(hook.previous_secret_file),
                     expire_after=hook.expire_after,
                     timeout=hook.timeout,
+                    events=hook.events,
                 )
                 for hook in given.webhooks
             ),
+            apprise=tuple(
+                Apprise(
+                    name=one.name,
+                    url=one.url,
+                    url_file=self._credential(one.url_file),
+                    events=one.events,
+                    expire_after=one.expire_after,
+                    timeout=one.timeout,
+                )
+                for one in given.apprise
+            ),
             alertmanager=tuple(self._alertmanager(member) for member in given.alertmanager),
-            dead_man=DeadMan(given.dead_man.url, given.dead_man.every) if given.dead_man else None,
+            dead_man=None if given.dead_man is None else self._dead_man(given.dead_man),
             identity_expiry_days=_falling(given.identity_expiry_days),
             certificate_expiry_days=_falling(given.certificate_expiry_days),
             upcoming=given.upcoming,
         )
+
+    def _dead_man(self, given: schema.DeadManSection) -> DeadMan:
+        url_file = self._credential(given.url_file)
+        return DeadMan(given.url, url_file, given.every, given.timeout)
 
     def _alertmanager(self, given: schema.AlertmanagerSection) -> Alertmanager:
         return Alertmanager(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -13,6 +13,7 @@ from monitor import config_schema as schema
 from monitor.config_read import Draft, twice
 from monitor.config_schema import format_duration, is_loopback
 from monitor.config_yaml import Tree, nearest
+from monitor.core.alert import takes
 from monitor.core.endpoint import Environment, Service
 from monitor.core.verdict import DEFAULTS, IMPAIRED_ABOVE
 
@@ -388,9 +389,48 @@ def _alerts(draft: Draft) -> None:
             draft.faults.at(part, "has a previous secret but no secret", "add `secret_file: PATH`")
         elif hook.secret_file is None:
             draft.warn(part, "is sent unsigned", "add `secret_file: PATH`")
+    _apprise(draft, alerts, tree, seen)
+    for section in ("webhooks", "apprise"):
+        for number, one in enumerate(getattr(alerts, section)):
+            if not one.events:
+                cure = "write at least one entry, or remove the key"
+                draft.faults.at(tree.part(section, number, "events"), "is empty", cure)
     _alertmanager(draft, alerts, tree.part("alertmanager"))
+    if alerts.dead_man is not None:
+        _one_url(draft, alerts.dead_man, tree.part("dead_man"))
     for place in _repeated(alerts, tree):
         draft.faults.at(place, "names a number twice", "remove one")
+
+
+def _apprise(
+    draft: Draft, alerts: schema.AlertsSection, tree: Tree, seen: dict[str, tuple[Any, Tree]]
+) -> None:
+    for number, one in enumerate(alerts.apprise):
+        part = tree.part("apprise", number)
+        name, url = part.part("name"), part.part("url")
+        if one.name in seen:
+            twice(draft.faults, name.place, name.path, f'"{one.name}"', seen[one.name])
+        seen.setdefault(one.name, (one, name))
+        _one_url(draft, one, part)
+        if one.url is not None and not url.expanded:
+            cure = "write `url_file: PATH`, or url as ${NAME}"
+            draft.faults.at(url, "would be a secret in the file", cure)
+    if not alerts.alertmanager and not _told(alerts.webhooks) and _told(alerts.apprise):
+        what = "is an incident's only path, and Apprise cannot say why a message was not taken"
+        draft.warn(tree.part("apprise"), what, "add a webhook or an Alertmanager")
+
+
+def _told(receivers: Iterable[schema.WebhookSection | schema.AppriseSection]) -> bool:
+    """Whether any of them is told of an incident."""
+    return any(takes(one.events, "incident.opened") for one in receivers)
+
+
+def _one_url(
+    draft: Draft, given: schema.AppriseSection | schema.DeadManSection, part: Tree
+) -> None:
+    if (given.url is None) == (given.url_file is None):
+        what = "has no URL" if given.url is None else "has two URLs"
+        draft.faults.at(part, what, "give either url_file or url")
 
 
 def _alertmanager(draft: Draft, alerts: schema.AlertsSection, tree: Tree) -> None:

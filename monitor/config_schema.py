@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -28,6 +29,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from monitor.core.alert import EVENT_TYPES
 from monitor.core.endpoint import Environment, Service
 from monitor.core.planning import Reading
 from monitor.core.rules import LateRecords, NoticeCalendar, NoticeMethod
@@ -348,6 +350,14 @@ def store_path(url: str) -> str | None:
     return None
 
 
+def _parse_events(value: object) -> str:
+    text = _parse_text(value)
+    if not any(fnmatchcase(kind, text) for kind in EVENT_TYPES):
+        cure = "write a type of docs/reference/alerts.md or a pattern, such as incident.*"
+        raise Wrong("is no type of alert, and matches none", cure)
+    return text
+
+
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 _OWN_HEADERS = ("content-length", "host", "transfer-encoding", "user-agent", "x-request-id")
 
@@ -458,6 +468,9 @@ AlertUrl = Annotated[
 BaseUrl = Annotated[
     str, *_value(_parse_base_url, {"type": "string", "pattern": "^https?://[^@?#]+$"})
 ]
+EventPattern = Annotated[str, *_value(_parse_events, _ANY_TEXT)]
+# A secret as a whole, so that only ${NAME} may stand in the file: shown as nothing.
+SecretUrl = Annotated[str, *_value(_parse_text, _ANY_TEXT, lambda value: "")]
 HostPort = Annotated[tuple[str, int], *_value(parse_host_port, _ANY_TEXT, _show_host_port)]
 WitnessHost = Annotated[tuple[str, int], *_value(_parse_witness_host, _ANY_TEXT, _show_host_port)]
 StoreUrl = Annotated[
@@ -751,6 +764,25 @@ class WebhookSection(Section):
     """Give up on an event after this long; it is then listed as dead."""
     timeout: Duration = timedelta(seconds=10)
     """Give up on one attempt after this long."""
+    events: tuple[EventPattern, ...] = ("*",)
+    """Only alerts of these types, or that match these patterns."""
+
+
+class AppriseSection(Section):
+    """A chat, mailbox or pager, told in plain text through Apprise (the extra notify)."""
+
+    name: Label
+    """Name, used in metrics and messages."""
+    url_file: Text | None = None
+    """File with the Apprise URL, which is a secret as a whole."""
+    url: SecretUrl | None = None
+    """The Apprise URL as ${NAME}, instead of a file."""
+    events: tuple[EventPattern, ...] = ("*",)
+    """Only alerts of these types, or that match these patterns."""
+    expire_after: Duration = timedelta(days=7)
+    """Give up on an event after this long; it is then listed as dead."""
+    timeout: Duration = timedelta(seconds=10)
+    """Give up on one attempt after this long."""
 
 
 class AlertmanagerSection(Section):
@@ -779,10 +811,14 @@ class AlertmanagerSection(Section):
 class DeadManSection(Section):
     """A ping that is missed when this daemon dies."""
 
-    url: AlertUrl
+    url: AlertUrl | None = None
     """URL to ask while all is well."""
+    url_file: Text | None = None
+    """File with the URL, if it is a secret."""
     every: Duration = timedelta(seconds=60)
     """Time between pings."""
+    timeout: Duration = timedelta(seconds=10)
+    """Give up on one ping after this long."""
 
 
 class AlertsSection(Section):
@@ -790,6 +826,8 @@ class AlertsSection(Section):
 
     webhooks: tuple[WebhookSection, ...] = ()
     """Receivers of Standard Webhooks."""
+    apprise: tuple[AppriseSection, ...] = ()
+    """Chats, mailboxes and pagers."""
     alertmanager: tuple[AlertmanagerSection, ...] = ()
     """Alertmanager members."""
     dead_man: DeadManSection | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -43,9 +43,10 @@ LATELY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When to say what; from the configuration's `alerts`."""
+    """When to say what, and to whom: `wants` has the types of events of a receiver that wants not all."""
 
     receivers: tuple[str, ...] = ()
+    wants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     upcoming: timedelta = timedelta(hours=24)
     completion_after: timedelta = timedelta(hours=2)
     report_reminder: timedelta = timedelta(hours=1)
@@ -360,7 +361,8 @@ class Cycle:
         if receipt is not None:
             receipt = replace(receipt, facts=tuple(facts))
         every = [*facts, *caused]
-        change = Change(samples, every, spans, outages, told, self.policy.receivers, receipt)
+        receivers, wants = self.policy.receivers, self.policy.wants
+        change = Change(samples, every, spans, outages, told, receivers, wants, receipt)
         if samples or change.facts or told or receipt:
             await self._ledger.commit(change)
         self.book.adopt(upper)

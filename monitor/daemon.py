@@ -13,19 +13,20 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import aiohttp
 import structlog
 
 from monitor import __version__
 from monitor.adapters import systemd
 from monitor.adapters.alertmanager import Alertmanager, Login
+from monitor.adapters.apprise import AppriseNotifier, AppriseUrl, prepare
 from monitor.adapters.clock import SteadyClock, StepDetector, SystemClock
+from monitor.adapters.dead_man import DeadMan
 from monitor.adapters.holidays import bank_holidays
 from monitor.adapters.identity import identity_document
 from monitor.adapters.lock import StoreLock
@@ -39,6 +40,7 @@ from monitor.adapters.webhook import SecretFiles, WebhookNotifier
 from monitor.config import Settings, differences, fingerprint, load
 from monitor.core.alert import Event, Notice
 from monitor.core.book import Book
+from monitor.core.delivery import Accepted, Outcome, Rejected, Retry
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.ledger import head_notice
@@ -66,24 +68,38 @@ from monitor.web.tokens import Tokens
 
 log = structlog.get_logger(__name__)
 
+Receiver: TypeAlias = WebhookNotifier | AppriseNotifier
+
 STOP_WITHIN = 8.0
 """Seconds that an orderly stop may take; systemd and containers give ten."""
 GATHER = 0.05
 """Seconds for which observations are gathered, so that many share one durable commit."""
 LOCK_WITHIN = 5.0
 """Seconds to wait for a command that holds the store."""
+IDLE = 5.0
+"""Seconds between two looks whether something is configured after all."""
 STALE = timedelta(seconds=30)
 """A heartbeat older than this means that we are not probing."""
 
 
 def read_settings(path: Path, environ: Mapping[str, str], today: date) -> Settings:
     """The configuration with the bank holidays of its calendar. Raises ConfigError."""
-    return load(path, environ=environ, bank_holidays=bank_holidays, today=today)
+    settings = load(path, environ=environ, bank_holidays=bank_holidays, today=today)
+    if settings.alerts.apprise:
+        with suppress(ImportError):  # then told with its cure, when it is used
+            prepare()
+    return settings
 
 
 def identity_uses(settings: Settings) -> list[tuple[str, str | None]]:
     """Which identity is used with which trust."""
     return [(endpoint.identity, endpoint.trust) for endpoint in settings.endpoints]
+
+
+def _receivers(settings: Settings) -> tuple[object, ...]:
+    """What the delivery of alerts depends on."""
+    alerts = settings.alerts
+    return alerts.webhooks, alerts.apprise, settings.http.public_url, settings.rules.zone
 
 
 def witnesses_of(settings: Settings) -> frozenset[str]:
@@ -491,25 +507,52 @@ class Daemon:
 
     async def _dead_man(self) -> None:
         """Ping a service that raises the alarm when the pings stop; only while we are ready."""
-        timeout = aiohttp.ClientTimeout(total=10)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while True:
-                dead_man = self.settings.alerts.dead_man
-                if dead_man is not None and not self._unready():
-                    try:
-                        async with session.get(dead_man.url, allow_redirects=False) as answer:
-                            outcome = "accepted" if answer.status < 400 else "rejected"
-                    except (aiohttp.ClientError, OSError):
-                        outcome = "retry"
-                    self.telemetry.delivered("dead-man", outcome)
-                await asyncio.sleep(dead_man.every.total_seconds() if dead_man else 30.0)
+        trouble = ""
+        while True:
+            given = self.settings.alerts.dead_man
+            if given is None:
+                await asyncio.sleep(IDLE)
+                continue
+            dead_man = DeadMan(given.url, given.url_file, timeout=given.timeout)
+            try:
+                while given == self.settings.alerts.dead_man:
+                    if not self._unready():
+                        trouble = self._pinged(await dead_man.ping(), trouble)
+                    await asyncio.sleep(given.every.total_seconds())
+            finally:
+                await dead_man.close()
+
+    def _pinged(self, outcome: Outcome, before: str) -> str:
+        """Count a ping, and log it if it went otherwise than the one before; its trouble, if any."""
+        match outcome:
+            case Accepted():
+                word, trouble = "accepted", ""
+            case Rejected(error):
+                word, trouble = "rejected", error
+            case Retry(error):
+                word, trouble = "retry", error
+        self.telemetry.delivered("dead-man", word)
+        if trouble and trouble != before:
+            log.error("dead_man_not_pinged", why=trouble)
+        elif before and not trouble:
+            log.info("dead_man_pinged_again")
+        return trouble
 
     # -- alerts --------------------------------------------------------------------------------
 
-    def _new_dispatcher(self, settings: Settings) -> tuple[Dispatcher, list[WebhookNotifier]]:
+    def _new_dispatcher(self, settings: Settings) -> tuple[Dispatcher, list[Receiver]]:
         """Who delivers alerts, and to whom. Raises ConfigError."""
         hooks = settings.alerts.webhooks
-        notifiers = []
+        notifiers: list[Receiver] = [
+            AppriseNotifier(
+                one.name,
+                AppriseUrl(one.url, one.url_file),
+                zone=settings.rules.zone,
+                timeout=one.timeout,
+                public_url=settings.http.public_url,
+            )
+            for one in settings.alerts.apprise
+        ]
         for hook in hooks:
             files = [file for file in (hook.secret_file, hook.previous_secret_file) if file]
             keys = SecretFiles(files) if files else None
@@ -521,7 +564,7 @@ class Daemon:
             self._store,
             notifiers,
             self.clock,
-            expire_after={hook.name: hook.expire_after for hook in hooks},
+            expire_after={one.name: one.expire_after for one in settings.alerts.receivers},
             on_outcome=self.telemetry.delivered,
             drain=timedelta(seconds=3),
         )
@@ -644,7 +687,7 @@ class Daemon:
         book = Book(fresh.rules, fresh.endpoints, fresh.holdernames)
         fact = configuration_fact(fresh, self.clock.now())
         old = configuration_fact(self.settings, fact.at)
-        rewired = fresh.alerts.webhooks != self.settings.alerts.webhooks
+        rewired = _receivers(fresh) != _receivers(self.settings)
         readdressed = (fresh.alerts.alertmanager, fresh.http.public_url) != (
             self.settings.alerts.alertmanager,
             self.settings.http.public_url,

@@ -1072,7 +1072,7 @@ async def _test_alerts(call: Call) -> Document:
     if not known:
         raise UsageError(
             "no receiver of alerts is configured; add one under alerts.webhooks, with name, url"
-            " and secret_file"
+            " and secret_file, or under alerts.apprise"
         )
     chosen = call.given.text("receiver")
     if chosen is not None and chosen not in known:

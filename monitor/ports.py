@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from monitor.core.alert import Event
+from monitor.core.alert import Event, takes
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.verdict import Evidence, Observation, Verdict
@@ -113,7 +113,8 @@ class Receipt:
 class Change:
     """One transaction: what was learned and everything it caused. All or nothing.
 
-    `receivers` are the names of the webhooks that each of `events` is to be delivered to.
+    `receivers` are the names of those that `events` are to be delivered to; `wants` has the types
+    that a receiver asked for, if not all.
     """
 
     samples: Sequence[Sample] = ()
@@ -122,7 +123,12 @@ class Change:
     outages: Sequence[OutageRow] = ()
     events: Sequence[Event] = ()
     receivers: Sequence[str] = ()
+    wants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     receipt: Receipt | None = None
+
+    def takers(self, event: Event) -> list[str]:
+        """The receivers of one of the events."""
+        return [name for name in self.receivers if takes(self.wants.get(name, ("*",)), event.type)]
 
 
 @dataclass(frozen=True, slots=True)

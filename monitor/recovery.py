@@ -47,8 +47,12 @@ class Recovered:
 
 def policy_of(settings: Settings) -> Policy:
     """When to say what, and to whom."""
-    receivers = tuple(hook.name for hook in settings.alerts.webhooks)
-    return Policy(receivers=receivers, upcoming=settings.alerts.upcoming)
+    given = settings.alerts.receivers
+    return Policy(
+        receivers=tuple(one.name for one in given),
+        wants={one.name: one.events for one in given},
+        upcoming=settings.alerts.upcoming,
+    )
 
 
 def configuration_fact(settings: Settings, now: datetime) -> Fact:

@@ -57,7 +57,7 @@ class MemoryStore:
         for outage in change.outages:
             self._outages[outage.endpoint, outage.start] = outage
         for event in change.events:
-            self._put_event(event, change.receivers)
+            self._put_event(event, change.takers(event))
         if change.receipt is not None:
             self._receipts[change.receipt.key] = change.receipt
         self.changes.append(change)

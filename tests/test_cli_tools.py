@@ -59,19 +59,19 @@ def test_check_finds_every_fault_at_once(place: Place) -> None:
     alerts = (
         "alerts: {webhooks: [{name: ops, url: https://h.example/x, secret_file: hook.secret}],"
         " alertmanager: [{url: https://am.example, bearer_token_file: am.token},"
-        " {url: https://b.example, ca_file: am.pem}]}"
+        " {url: https://b.example, ca_file: am.pem}], apprise: [{name: chat, url_file: chat.url}]}"
     )
     text = CONFIG.replace('"127.0.0.1:0"', '"127.0.0.1:0", tokens_file: tokens.yaml')
     place.config.write_text(f"{text}{alerts}\n")
     said = place.ask("check", code=1)
     files = {Path(fault["file"]).name for fault in said["faults"]}
     assert files == {
-        "certPrivateKey", "hook.secret", "am.token", "am.pem", "tokens.yaml", "monitor.db",
+        "certPrivateKey", "hook.secret", "am.token", "am.pem", "chat.url", "tokens.yaml", "monitor.db",
     }  # fmt: skip
     shown = place.run("check")
     assert shown.exit_code == 1
     assert "chmod 600" in shown.stdout
-    assert "6 faults" in shown.stdout
+    assert "7 faults" in shown.stdout
 
 
 def test_check_lists_all_faults_of_a_configuration(place: Place) -> None:

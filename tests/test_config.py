@@ -199,7 +199,7 @@ def files_of(value: object) -> set[str]:
 def test_every_file_key_takes_a_credential(tmp_path: Path) -> None:
     """Each `*_file` of the configuration that is a bare name is looked for among the credentials."""
     credentials = tmp_path / "credentials"
-    for name in ("key", "password", "tokens", "secret", "before", "bearer", "ca"):
+    for name in ("key", "password", "tokens", "secret", "before", "bearer", "ca", "url"):
         write(credentials, "x", name)
     text = MINIMAL.replace(
         "{pack: live}",
@@ -209,7 +209,7 @@ def test_every_file_key_takes_a_credential(tmp_path: Path) -> None:
         "http: {tokens_file: tokens}\n"
         "alerts: {webhooks: [{name: ops, url: 'https://h.example/x', secret_file: secret,"
         " previous_secret_file: before}], alertmanager: [{url: 'https://am.example', ca_file: ca,"
-        " bearer_token_file: bearer}]}\n"
+        " bearer_token_file: bearer}], apprise: [{name: chat, url_file: url}]}\n"
     )
     found = loaded(tmp_path / "etc", text, {"CREDENTIALS_DIRECTORY": str(credentials)})
     identity, hook = found.identities["live"], found.alerts.webhooks[0]
@@ -222,6 +222,7 @@ def test_every_file_key_takes_a_credential(tmp_path: Path) -> None:
         "previous_secret_file": hook.previous_secret_file,
         "ca_file": member.ca_file,
         "bearer_token_file": member.bearer_token_file,
+        "url_file": found.alerts.apprise[0].url_file,
     }
     assert set(resolved) == files_of(config.json_schema()), "a key that no test holds to it"
     assert {Path(str(path)).parent for path in resolved.values()} == {credentials}
@@ -287,6 +288,10 @@ def test_loading_needs_no_material(tmp_path: Path) -> None:
         (
             "alerts: {webhooks: [{name: ops, url: 'https://h.example/x'}]}\n",
             "alerts.webhooks[0]: is sent unsigned",
+        ),
+        (
+            "alerts: {apprise: [{name: chat, url_file: u}]}\n",
+            "alerts.apprise: is an incident's only path",
         ),
         (
             "alerts: {alertmanager: [{url: 'http://am.example:9093'}]}\n",
@@ -563,7 +568,9 @@ def test_the_example_names_every_option() -> None:
     known = set(schema_keys(schema, schema))
     assert {"endpoints[].expect.status", "identities.*.pack", "alerts.dead_man.every"} <= known
     shown = set(data_keys(YAML(typ="safe").load(EXAMPLE)))
-    assert known - shown == elsewhere | {"slo.slo_zone"}
+    instead = {"alerts.apprise[].url", "alerts.dead_man.url_file"}  # of what stands there
+    assert known - shown == elsewhere | instead | {"slo.slo_zone"}
+    assert all(text in _EXAMPLE_TEXT for text in ("or url: ${CHAT_URL}", "or url_file: PATH"))
     for key in elsewhere | {"slo.slo_zone"}:
         assert key.removeprefix("slo.") in _EXAMPLE_TEXT
 

@@ -43,7 +43,7 @@ IMPURE = {
 """Standard library that the core, without I/O, clock or async, has no business with."""
 
 HEAVY = {
-    "aiohttp", "apscheduler", "cryptography", "holidays", "icalendar",
+    "aiohttp", "apprise", "apscheduler", "cryptography", "holidays", "icalendar",
     "jinja2", "prometheus_client", "pydantic",
     "ruamel.yaml", "sqlite_utils", "uvloop", "weasyprint", "xlsxwriter",
 }  # fmt: skip

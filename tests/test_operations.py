@@ -568,7 +568,7 @@ async def test_without_daemon_or_receiver_a_test_says_so(tmp_path: Path) -> None
     alone = Place(read_settings(tmp_path), MemoryStore(), receivers=())
     assert await refused(alone, "alerts.test") == (
         "no receiver of alerts is configured; add one under alerts.webhooks, with name, url and"
-        " secret_file"
+        " secret_file, or under alerts.apprise"
     )
 
 

@@ -21,6 +21,7 @@ DEEPEST = 12  # nesting kept apart; anything deeper is written as text
 
 # Libraries whose own records say less than ours, or say it twice.
 QUIETER = {
+    "apprise": logging.CRITICAL,  # what it says may hold its URLs, which are secrets
     "aiohttp.access": logging.WARNING,
     "apscheduler": logging.WARNING,
     "apscheduler.executors": logging.CRITICAL,  # schedule.py reports a failed job itself

@@ -334,7 +334,7 @@ class SqliteStore:
         for outage in change.outages:
             self._put_outage(connection, outage)
         for event in change.events:
-            _put_event(connection, event, change.receivers)
+            _put_event(connection, event, change.takers(event))
         if change.receipt is not None:
             _put_receipt(connection, change.receipt)
 

@@ -102,6 +102,7 @@ def _expiring(identity: Identity, now: datetime, days: int) -> list[str]:
 
 def _check_secrets(settings: Settings, faults: list[Fault]) -> None:
     from monitor.adapters.alertmanager import Login, trusting
+    from monitor.adapters.apprise import AppriseNotifier, AppriseUrl
     from monitor.adapters.webhook import SecretFiles
     from monitor.web.tokens import Tokens
 
@@ -110,6 +111,12 @@ def _check_secrets(settings: Settings, faults: list[Fault]) -> None:
         try:
             if files:
                 SecretFiles(files)
+        except FaultsError as error:
+            faults.extend(error.faults)
+    for one in settings.alerts.apprise:
+        try:
+            url = AppriseUrl(one.url, one.url_file)
+            AppriseNotifier(one.name, url, zone=settings.rules.zone)
         except FaultsError as error:
             faults.extend(error.faults)
     for member in settings.alerts.alertmanager:

@@ -64,11 +64,11 @@ def alerts() -> None:
 
 
 @alerts.command()
-@click.option("--receiver", metavar="NAME", help="only this webhook (default: all)")
+@click.option("--receiver", metavar="NAME", help="only this receiver (default: all)")
 @author_option
 @common()
 def test(shared: Common, author: str | None, **given: Any) -> None:
-    """Send a test event to the webhooks."""
+    """Send a test event to the receivers of alerts."""
     finish(shared, perform(shared, "alerts.test", given, author), queued_text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,34 @@ from monitor.core.month import Month, show_instant
 from monitor.core.rules import Rules
 from monitor.core.slo import Account, Verdict
 
+EVENT_TYPES = (
+    "incident.opened",
+    "incident.updated",
+    "incident.restored",
+    "incident.reopened",
+    "incident.closed",
+    "incident.restoration_at_risk",
+    "incident.restoration_breached",
+    "incident.report_due",
+    "incident.update_due",
+    "downtime.upcoming",
+    "downtime.started",
+    "downtime.ended",
+    "downtime.overrun",
+    "downtime.completion_due",
+    "slo.burn",
+    "slo.budget_exhausted",
+    "slo.month_sealed",
+    "identity.expiring",
+    "certificate.expiring",
+    "endpoint.not_ready",
+    "ledger.head",
+    "monitor.local_fault",
+    "monitor.gap",
+    "security.finding",
+    "test",
+)
+"""Every type of event there is; docs/reference/alerts.md says when each is told."""
 CHASE = timedelta(days=1)
 """How often a completion that is due is asked for again: MaPS chases it too (seed-000)."""
 
@@ -31,6 +60,15 @@ class Event:
     type: str
     key: str
     data: Mapping[str, Any]
+
+
+def takes(globs: Iterable[str], kind: str) -> bool:
+    """Whether a receiver that asked for these types gets an event; a test goes to everyone.
+
+    >>> takes(["incident.*", "slo.burn"], "incident.opened"), takes(["incident.*"], "slo.burn")
+    (True, False)
+    """
+    return kind == "test" or any(fnmatchcase(kind, glob) for glob in globs)
 
 
 @dataclass(frozen=True, slots=True)

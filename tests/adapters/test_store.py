@@ -244,10 +244,28 @@ async def test_events_reach_each_receiver(store: Store) -> None:
     assert [due.webhook_id for due in ops] == [due.webhook_id for due in audit]
     assert len({due.webhook_id for due in ops}) == 2
     assert all(re.fullmatch("msg_[0-9a-f]{32}", due.webhook_id) for due in ops)
+
     assert len({due.id for due in ops + audit}) == 4
     first = ops[0]
     assert (first.receiver, first.attempts, first.first_at) == ("ops", 0, at(1))
     assert (first.state, first.last_error) == ("pending", None)
+
+
+async def test_a_receiver_gets_the_types_it_asked_for(store: Store) -> None:
+    """An event is queued for those that want its type; a test for everyone, whatever they want."""
+    wanted, told = event("I-1", 1), Event(at(2), "test", "test", {"number": 2})
+    wants = {"ops": ["incident.*"], "audit": ["slo.*", "ledger.head"]}
+    receivers = ["ops", "audit", "all"]
+    await store.commit(Change(events=[wanted, told], receivers=receivers, wants=wants))
+    later = wanted.at + timedelta(hours=1)
+    queued = {
+        name: [one.event.type for one in await store.due(name, later, 9)] for name in receivers
+    }
+    assert queued == {
+        "ops": [wanted.type, "test"],
+        "audit": ["test"],
+        "all": [wanted.type, "test"],
+    }
     assert await store.due("nobody", at(10), 10) == []
 
 

@@ -22,6 +22,7 @@ from monitor.core.timeline import Span, State
 from monitor.core.verdict import DEFAULTS, Observation, Reason, Result
 
 LONDON = ZoneInfo("Europe/London")
+UTC_ZONE = ZoneInfo("UTC")
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """A Monday morning in winter, when UK time is UTC."""
 SECOND, MINUTE, HOUR, DAY = (

@@ -74,7 +74,7 @@ def test_every_alert_that_is_told_is_listed() -> None:
     told = {name for name in texts("Event", 1)[0] if re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", name)}
     told |= texts("notice", 0)[0] | texts("expiry_notice", 0)[0]
     told |= set(alert._INCIDENT_EVENTS.values())
-    assert told == set(named)
+    assert told == set(named) == set(alert.EVENT_TYPES)
 
 
 def test_the_explained_configuration_has_every_option() -> None:
