@@ -50,7 +50,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     "--host",
     metavar="ADDRESS",
     default="127.0.0.1",
-    help="let the endpoints listen here; control stays on loopback (default: 127.0.0.1)",
+    help="let the endpoints listen here, and name it in their certificate (default: 127.0.0.1)",
+)
+@click.option(
+    "--control-host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    help="let control listen here; whoever reaches it can break the endpoints (default: 127.0.0.1)",
 )
 @click.option(
     "--port",
@@ -64,9 +70,27 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     default="127.0.0.1:9464",
     help="where the daemon of the written configuration shall listen (default: 127.0.0.1:9464)",
 )
+@click.option(
+    "--store",
+    metavar="URL",
+    default="sqlite:monitor.db",
+    help="where that daemon shall keep its store (default: sqlite:monitor.db, in DIR)",
+)
+@click.option(
+    "--alertmanager",
+    metavar="URL",
+    help="let that daemon tell this Alertmanager, not the webhook receiver here (default: none)",
+)
 @common(level="warning")
 def sandbox(
-    shared: Common, directory: Path, host: str, port: int | None, metrics_listen: str
+    shared: Common,
+    directory: Path,
+    host: str,
+    control_host: str,
+    port: int | None,
+    metrics_listen: str,
+    store: str,
+    alertmanager: str | None,
 ) -> None:
     """Run a stand-in for the ecosystem, until SIGTERM or Ctrl-C.
 
@@ -75,6 +99,7 @@ def sandbox(
     DIR/monitor.yaml, and says `ready`. It reads no configuration.
     """
     from monitor.sandbox import serve
+    from monitor.sandbox.place import Wiring
 
     asyncio.run(
         serve(
@@ -82,6 +107,7 @@ def sandbox(
             host=host,
             base_port=port,
             metrics_listen=metrics_listen,
+            wiring=Wiring(control_host, store, alertmanager),
             announce=click.echo,
             as_json=shared.as_json,
         )

@@ -20,7 +20,7 @@ from monitor.sandbox.answers import REGISTERED_ASSET
 from monitor.sandbox.control import Control
 from monitor.sandbox.endpoints import EndpointServer, contexts
 from monitor.sandbox.pki import prepare
-from monitor.sandbox.place import Place
+from monitor.sandbox.place import HERE, Place, Wiring
 from monitor.sandbox.sink import Sink, secret_file
 
 SHUTDOWN = 0.5
@@ -33,6 +33,7 @@ async def serve(
     host: str = places.LOOPBACK,
     base_port: int | None = None,
     metrics_listen: str = "127.0.0.1:9464",
+    wiring: Wiring = HERE,
     announce: Callable[[str], None],
     as_json: bool = False,
     stop: asyncio.Event | None = None,
@@ -42,17 +43,17 @@ async def serve(
     `announce` gets what standard output shall say, once everything listens and `monitor.yaml` is
     written: a summary, then the line `ready`; with `as_json` one JSON document. `base_port`: the
     control port, the endpoints' follow at 3, 4 and 5 above it; 0 for any free ports, None for those
-    of the last start or the usual ones. Raises UsageError for a port or address that cannot be
-    had, StoreLocked if another sandbox runs in the folder.
+    of the last start or the usual ones. `wiring` is for a daemon elsewhere. Raises UsageError for a
+    port or address that cannot be had, StoreLocked if another sandbox runs in the folder.
     """
     with ExitStack() as held:
         held.callback(os.close, await asyncio.to_thread(places.lock, directory))
         before = await asyncio.to_thread(places.remembered, directory)
-        sockets = places.bind(host, base_port, before, held)
+        sockets = places.bind(host, base_port, before, held, wiring.control)
         place = places.settle(sockets, metrics_listen, before, datetime.now(UTC))
         ended = held.enter_context(_stopping(stop))
         async with _running(directory, host, place, sockets):
-            path = await asyncio.to_thread(places.save, directory, host, place)
+            path = await asyncio.to_thread(places.save, directory, host, place, wiring)
             announce(_document(path, host, place) if as_json else _summary(path, host, place))
             if not as_json:
                 announce("ready")

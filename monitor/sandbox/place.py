@@ -56,6 +56,23 @@ class Place:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How a daemon elsewhere, such as in another container, and this sandbox reach each other.
+
+    `control`: the address that control listens on. `store`: the URL of the daemon's store.
+    `alertmanager`: a base URL that is told alerts instead of the webhook receiver here, which only
+    a daemon on this machine reaches.
+    """
+
+    control: str = LOOPBACK
+    store: str = "sqlite:monitor.db"
+    alertmanager: str | None = None
+
+
+HERE = Wiring()
+
+
 def lock(directory: Path) -> int:
     """Hold the folder for this process, until the descriptor returned is closed.
 
@@ -93,17 +110,21 @@ def remembered(directory: Path) -> Place | None:
 
 
 def bind(
-    host: str, base_port: int | None, before: Place | None, taken: ExitStack
+    host: str,
+    base_port: int | None,
+    before: Place | None,
+    taken: ExitStack,
+    control: str = LOOPBACK,
 ) -> dict[str, socket.socket]:
     """A listening socket for each server, by name; `taken` closes them.
 
     A `base_port` is taken at its word: UsageError if one of its ports is not free; 0 takes any free
     ports. Without it: the ports of the last start, else the usual ones, each replaced by a free one
-    where something else listens. The control server listens on loopback only.
+    where something else listens. `control` is the address of the control server.
     """
     sockets = {}
     for name, offset in OFFSETS.items():
-        address = LOOPBACK if name == CONTROL else host
+        address = control if name == CONTROL else host
         if base_port is None:
             port = before.ports[name] if before else DEFAULT_BASE + offset
         else:
@@ -169,7 +190,7 @@ def endpoint_url(host: str, name: str, place: Place) -> str:
     return f"https://{url_host(host)}:{place.ports[name]}{PATHS[ENDPOINTS[name]]}"
 
 
-def configuration(host: str, place: Place) -> str:
+def configuration(host: str, place: Place, wiring: Wiring = HERE) -> str:
     """The YAML that watches this sandbox. Every path is relative to the file's own folder."""
     since = place.connected_from.isoformat()
     endpoints = "".join(
@@ -203,9 +224,16 @@ defaults:
   confirm_up: 2
 endpoints:
 {endpoints}holdernames:
-{holdernames}store: {{url: "sqlite:monitor.db"}}
+{holdernames}store: {{url: "{wiring.store}"}}
 http: {{listen: "{place.metrics_listen}", tokens_file: {TOKENS_FILE}}}
 alerts:
+{_receivers(place, wiring)}"""
+
+
+def _receivers(place: Place, wiring: Wiring) -> str:
+    if wiring.alertmanager is not None:
+        return f'  alertmanager: [{{url: "{wiring.alertmanager}", silences: true}}]\n'
+    return f"""\
   webhooks:
     - name: sandbox
       url: "{control_url(place)}/hook"
@@ -219,14 +247,15 @@ def control_url(place: Place) -> str:
 
 def page_url(place: Place) -> str:
     """Where the daemon's pages are, once it runs."""
-    return f"http://{place.metrics_listen}/"
+    host, _, port = place.metrics_listen.rpartition(":")
+    return f"http://{'localhost' if host in ('0.0.0.0', '[::]') else host}:{port}/"
 
 
-def save(directory: Path, host: str, place: Place) -> Path:
+def save(directory: Path, host: str, place: Place, wiring: Wiring = HERE) -> Path:
     """Write `sandbox.json`, `monitor.yaml` and the tokens, each whole; the path of the second."""
     token_files(directory)
     document = json.dumps(place.document(), indent=2)
     write(directory / "sandbox.json", f"{document}\n".encode())
     path = directory / "monitor.yaml"
-    write(path, configuration(host, place).encode())
+    write(path, configuration(host, place, wiring).encode())
     return path

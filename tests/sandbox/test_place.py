@@ -16,10 +16,12 @@ from monitor.errors import StoreLocked, UsageError
 from monitor.sandbox.place import (
     HOLDERNAMES,
     Place,
+    Wiring,
     bind,
     configuration,
     endpoint_url,
     lock,
+    page_url,
     remembered,
     save,
     settle,
@@ -64,6 +66,32 @@ def test_the_product_reads_the_configuration(tmp_path: Path) -> None:
     ]
     assert settings.identities["sandbox"].pack == str(tmp_path / "pack")
     assert settings.identities["sandbox"].trust == str(tmp_path / "server-ca.pem")
+
+
+def test_a_daemon_elsewhere_is_told_how(tmp_path: Path) -> None:
+    """A store of its own, an Alertmanager instead of a receiver that it could not reach, a name."""
+    for name in ("server-ca.pem", "token", "tokens.yaml"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "pack").mkdir()
+    wiring = Wiring("0.0.0.0", "sqlite:///var/lib/monitor/monitor.db", "http://alertmanager:9093")
+    path = save(tmp_path, "sandbox", replace(PLACE, metrics_listen="0.0.0.0:9464"), wiring)
+    settings = config.load(path, environ={}, bank_holidays=lambda calendar: frozenset())
+    assert settings.endpoints[0].url == "https://sandbox:18443/find"
+    assert settings.store.path == Path("/var/lib/monitor/monitor.db")
+    assert settings.http.host == "0.0.0.0"
+    assert settings.http.tokens_file == tmp_path / "tokens.yaml"
+    assert settings.alerts.webhooks == ()
+    assert [one.url for one in settings.alerts.alertmanager] == ["http://alertmanager:9093"]
+
+
+def test_control_listens_where_it_is_told() -> None:
+    """Control has an address of its own; a page on every address is reached on this machine."""
+    with ExitStack() as taken:
+        sockets = bind("127.0.0.1", 0, None, taken, "127.0.0.2")
+        assert sockets["control"].getsockname()[0] == "127.0.0.2"
+        assert sockets["find-main"].getsockname()[0] == "127.0.0.1"
+    assert page_url(replace(PLACE, metrics_listen="0.0.0.0:9464")) == "http://localhost:9464/"
+    assert page_url(PLACE) == "http://127.0.0.1:9464/"
 
 
 @pytest.mark.parametrize(
