@@ -10,10 +10,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-strip-extras --n
 	--python-version 3.11 --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types cover test-core format dashboards docs requirements venv-run venv-test clean
+.PHONY: help run test lint types cover test-core format dashboards dashboard-pictures docs requirements venv-run venv-test clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo "PYTHON=python3.13 selects the interpreter (3.11 or newer, default python3)."
 
@@ -46,6 +46,9 @@ format: venv-test ## rewrite the code as `make test` wants it
 
 dashboards: venv-test ## write the Grafana dashboards anew from their code
 	$(BIN)/python -m grafana.generate
+
+dashboard-pictures: venv-test ## draw the dashboards anew for the docs, from a scripted hour
+	$(BIN)/python -m grafana.pictures
 
 docs: venv-test ## write the generated pages of docs/reference anew
 	$(BIN)/python -m scripts.reference

@@ -191,13 +191,15 @@ def _machine() -> list[Panel]:
         " `exported_job`.",
         [Query("sum by (exported_job, what) (monitor_job_troubles_total)", name="times")],
         labels=["exported_job", "what"],
+        height=6,
         none="none since the daemon started",
     )
     builds = listing(
         "What runs",
         "Version of the monitor and of Python.",
-        [Query("max by (instance, version, python) (monitor_build_info)", name="runs")],
+        [Query("max by (instance, version, python) (monitor_build_info)")],
         labels=["instance", "version", "python"],
+        height=6,
     )
     return [
         lines(
@@ -205,12 +207,14 @@ def _machine() -> list[Panel]:
             "Cores that the daemon kept busy. Absent where /proc is hidden from the service.",
             [Query(f"sum by (instance) (rate(process_cpu_seconds_total{RATE}))", "{{instance}}")],
             unit="none",
+            width=8,
         ),
         lines(
             "Memory",
             "Resident memory of the daemon. It should level off within a day.",
             [Query("max by (instance) (process_resident_memory_bytes)", "{{instance}}")],
             unit="bytes",
+            width=8,
         ),
         lines(
             "Clock stepped by, in all",
@@ -218,6 +222,7 @@ def _machine() -> list[Panel]:
             " backwards. Each step makes time unknown.",
             [Query("max by (instance) (monitor_clock_step_seconds_total)", "{{instance}}")],
             unit="s",
+            width=8,
         ),
         column(troubles, "times", steps=WELL),
         builds,

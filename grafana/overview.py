@@ -168,6 +168,7 @@ def _incidents() -> Panel:
         ],
         labels=["incident", "group"],
         none="no open incident",
+        sort=("restore by", False),
     )
     column(panel, "since", unit="dateTimeAsIso")
     column(panel, "restore by", unit="dateTimeAsIso")
@@ -182,8 +183,7 @@ def _not_up() -> Panel:
         [
             Query(
                 f"max by ({', '.join(labels)})"
-                f' (monitor_endpoint_state{{state!="up",{ENDPOINT}}}) == 1',
-                name="now",
+                f' (monitor_endpoint_state{{state!="up",{ENDPOINT}}}) == 1'
             )
         ],
         labels=labels,

@@ -200,8 +200,12 @@ def lines(
     steps: Sequence[Step] = ((None, GREY),),
     decimals: int | None = None,
     none: str = "no data",
+    floor: float | None = 0,
 ) -> Panel:
-    """Values over time; stacked ones are areas. Thresholds beyond the first are drawn as lines."""
+    """Values over time; stacked ones are areas. Thresholds beyond the first are drawn as lines.
+
+    The axis begins at `floor`; None leaves it to the values.
+    """
     panel = _begun(timeseries.Panel(), title, about, queries, (width, height))
     panel.unit(unit).thresholds(thresholds(*steps)).no_value(none).legend(_legend())
     panel.tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI))
@@ -213,6 +217,8 @@ def lines(
     if len(steps) > 1:
         style = common.GraphThresholdsStyleConfig().mode(shapes.GraphThresholdsStyleMode.DASHED)
         panel.thresholds_style(style)
+    if floor is not None:
+        panel.min(floor)
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -248,9 +254,16 @@ def listing(
     width: int = 12,
     height: int = 8,
     none: str = "no data",
+    sort: tuple[str, bool] | None = None,
 ) -> Panel:
-    """A table: a row for each value of the first label, the other labels, a column a query."""
+    """A table: a row for each value of the first label, the other labels, a column a query.
+
+    The value of a query without a name is not shown. `sort` is a column, and whether it falls.
+    """
     panel = _begun(table.Panel(), title, about, queries, (width, height))
+    if sort is not None:
+        name, falling = sort
+        panel.sort_by([common.TableSortByFieldState().display_name(name).desc(falling)])
     panel.no_value(none).filterable(True).unit("none").thresholds(thresholds((None, GREY)))
     return _joined(panel, labels[0], queries, labels)
 
@@ -276,14 +289,15 @@ def matrix(
 
 def _joined(panel: Panel, key: str, queries: Sequence[Query], labels: Sequence[str]) -> Panel:
     """Columns named as the queries are. One query needs no joining: its column is `Value`."""
+    named = [query.name for query in queries if query.name]
     if len(queries) > 1:
         options = {"byField": key, "mode": "outer"}
         panel.with_transformation(models.DataTransformerConfig("joinByField", options=options))
         values = [f"Value #{chr(ord('A') + place)}" for place in range(len(queries))]
     else:
-        values = ["Value"]
+        values = ["Value"] if named else []
     shown = [*labels, *values]
-    renamed = dict(zip(values, (query.name for query in queries), strict=True))
+    renamed = dict(zip(values, named, strict=True))
     panel.with_transformation(
         models.DataTransformerConfig("filterFieldsByName", options={"include": {"names": shown}})
     )

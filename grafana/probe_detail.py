@@ -21,6 +21,14 @@ from grafana.parts import (
 )
 
 DAY = 86400
+PHASES = {
+    "dns": "name",
+    "connect": "connect",
+    "tls": "TLS",
+    "ttfb": "first byte",
+    "transfer": "the rest",
+}
+"""Phase of a probe to its word, in their order."""
 
 
 def _phases() -> Panel:
@@ -30,10 +38,8 @@ def _phases() -> Panel:
         " and the rest took in the last probe before each scrape; the mean over the chosen"
         " endpoints, so choose one to see it alone. A phase that was not reached is not drawn.",
         [
-            Query(
-                f"avg by (phase) (monitor_probe_phase_seconds{{{ENDPOINT}}})",
-                "{{phase}}",
-            )
+            Query(f'avg(monitor_probe_phase_seconds{{phase="{phase}",{ENDPOINT}}})', word)
+            for phase, word in PHASES.items()
         ],
         unit="s",
         stacked=True,
@@ -72,6 +78,7 @@ def _reasons() -> Panel:
         ],
         labels=labels,
         height=9,
+        sort=("probes", True),
     )
     meaning = {name: (name, color) for name, color in RESULTS.items()}
     return column(panel, "result", mapping=words(meaning))
@@ -101,12 +108,7 @@ def _tls() -> Panel:
         "TLS agreed on",
         "Version and cipher of the last TLS handshake with each endpoint. 1.2 is the least that is"
         " allowed; 1.3 is to be used where both ends can (CoCo 1.1.1).",
-        [
-            Query(
-                f"max by ({', '.join(labels)}) (monitor_tls_info{{{ENDPOINT}}})",
-                name="seen",
-            )
-        ],
+        [Query(f"max by ({', '.join(labels)}) (monitor_tls_info{{{ENDPOINT}}})")],
         labels=labels,
     )
     versions = {"TLSv1.3": ("TLS 1.3", GREEN), "TLSv1.2": ("TLS 1.2", ORANGE)}
@@ -123,6 +125,7 @@ def _certificates() -> Panel:
             Query(f"bottomk(40, {expiry} - time())", name="time left"),
         ],
         labels=["name", "role"],
+        sort=("time left", False),
     )
     steps = ((None, VERMILION), (7 * DAY, ORANGE), (30 * DAY, YELLOW), (60 * DAY, GREEN))
     return column(panel, "time left", unit="dtdurations", decimals=1, steps=steps)
@@ -133,12 +136,7 @@ def _lifecycle() -> Panel:
         "Where each endpoint stands",
         "test, ready, live_pending, hypercare (the first two weeks live), live or disconnected."
         " Only what is live counts towards a month.",
-        [
-            Query(
-                f"max by (endpoint, lifecycle) (monitor_endpoint_lifecycle{{{ENDPOINT}}})",
-                name="stands",
-            )
-        ],
+        [Query(f"max by (endpoint, lifecycle) (monitor_endpoint_lifecycle{{{ENDPOINT}}})")],
         labels=["endpoint", "lifecycle"],
     )
 

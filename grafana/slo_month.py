@@ -20,6 +20,7 @@ from grafana.parts import (
     Query,
     chart,
     column,
+    fixed,
     lines,
     listing,
     matrix,
@@ -44,6 +45,19 @@ def _ratio(basis: str) -> str:
 
 
 def _head() -> list[Panel]:
+    verdicts = single(
+        "Verdicts",
+        "Endpoints by what can be said of the month: running, met (the worst case reaches the"
+        " objective), missed (the best case does not), indeterminate (they straddle it), no data."
+        + NOT_ROLLING,
+        Query(
+            "count by (verdict) (max by (endpoint, verdict)"
+            f" (monitor_slo_verdict{{{MONTH}}}) == 1)",
+            "{{verdict}}",
+        ),
+        unit="none",
+        steps=((None, GREY),),
+    )
     return [
         single(
             "Measured, worst endpoint",
@@ -63,19 +77,7 @@ def _head() -> list[Panel]:
             decimals=2,
             steps=((None, BLUE),),
         ),
-        single(
-            "Verdicts",
-            "Endpoints by what can be said of the month: running, met (the worst case reaches the"
-            " objective), missed (the best case does not), indeterminate (they straddle it), no"
-            " data." + NOT_ROLLING,
-            Query(
-                "count by (verdict) (max by (endpoint, verdict)"
-                f" (monitor_slo_verdict{{{MONTH}}}) == 1)",
-                "{{verdict}}",
-            ),
-            unit="none",
-            steps=((None, GREY),),
-        ),
+        painted(verdicts, VERDICTS),
         single(
             "Least budget left",
             "Share of the month's error budget that is left, of the endpoint with the least."
@@ -138,8 +140,9 @@ def _figure() -> Panel:
         ],
         unit="percentunit",
         decimals=EXACT,
-    )
-    return panel.override_by_name("objective", [*DASHED, _painted(VERMILION)])
+        floor=None,
+    ).max(1)
+    return panel.override_by_name("objective", [*DASHED, fixed(VERMILION)])
 
 
 def _burn_down() -> Panel:
@@ -162,18 +165,15 @@ def _burn_down() -> Panel:
         ],
         unit="s",
         steps=((None, GREY), (0, VERMILION)),
+        floor=None,
     )
-    return panel.override_by_regexp("/ allowance$/", DASHED)
+    return panel.override_by_regexp("/ allowance$/", [*DASHED, fixed(GREY)])
 
 
 DASHED = [
     DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
     DynamicConfigValue("custom.lineWidth", 1),
 ]
-
-
-def _painted(color: str) -> DynamicConfigValue:
-    return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
 
 
 def _classes() -> Panel:
@@ -224,27 +224,25 @@ def _burning() -> Panel:
         "How fast the budget went over each window, of the endpoint that burned fastest; 1 spends"
         " exactly the budget if it lasts. A rolling window shows a trend and pages people; the"
         " month's figure it is not.",
-        [
-            Query(
-                f"max by (window) (monitor_slo_burn_rate{{{ENDPOINT}}})",
-                "{{window}}",
-            )
-        ],
+        [Query(f"max({_burn_rate(window)})", window) for window in WINDOWS],
         unit="none",
         steps=((None, GREY), (1, ORANGE)),
     )
 
 
 def _burning_now() -> Panel:
-    return matrix(
+    return listing(
         "Burn rates now, by endpoint",
         "The burn rate of each endpoint over each window now. 14.4 over an hour would spend a"
         " thirty-day budget in two days.",
-        Query(f"max by (endpoint, window) (monitor_slo_burn_rate{{{ENDPOINT}}})"),
-        row="endpoint",
-        column="window",
-        unit="none",
+        [Query(f"max by (endpoint) ({_burn_rate(window)})", name=window) for window in WINDOWS],
+        labels=["endpoint"],
+        height=9,
     )
+
+
+def _burn_rate(window: str) -> str:
+    return f'monitor_slo_burn_rate{{window="{window}",{ENDPOINT}}}'
 
 
 def _verdict_table() -> Panel:
@@ -252,12 +250,7 @@ def _verdict_table() -> Panel:
         "Verdict of the month, by endpoint",
         "met, missed, indeterminate, running or no_data. A running month is missed as soon as it"
         " cannot be met any more." + NOT_ROLLING,
-        [
-            Query(
-                f"max by (endpoint, verdict) (monitor_slo_verdict{{{MONTH}}}) == 1",
-                name="holds",
-            )
-        ],
+        [Query(f"max by (endpoint, verdict) (monitor_slo_verdict{{{MONTH}}}) == 1")],
         labels=["endpoint", "verdict"],
         height=9,
     )

@@ -8,6 +8,10 @@ from typing import Any
 
 from monitor.web.exposition import Family
 
+RATE = "65s"
+"""Holds the five scrapes of a minute, whether or not its first instant counts: Prometheus 2 says
+it does, Prometheus 3 that it does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -50,7 +54,7 @@ def asked(dashboard: str, document: dict[str, Any]) -> Iterator[Asked]:
         yield Asked(dashboard, f"annotation {one['name']}", "", one["expr"], False, "annotation")
 
 
-def substituted(expr: str, *, month: str, endpoint: str = ".*", rate: str = "1m") -> str:
+def substituted(expr: str, *, month: str, endpoint: str = ".*", rate: str = RATE) -> str:
     """The query as Grafana sends it: all endpoints, one month, the last hour."""
     for name, value in (
         ("$__rate_interval", rate),

@@ -1,5 +1,6 @@
 """The dashboards as files: equal to their code, well formed, and about metrics that exist."""
 
+import doctest
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from ruamel.yaml import YAML
 
+from grafana import pictures
 from grafana.generate import BOARDS, FOLDER, main, text
 from grafana.parts import PALETTE, models
 from monitor.web.metrics import CATALOGUE
@@ -196,6 +198,12 @@ def test_months_never_come_from_a_rolling_window() -> None:
     ]
     assert len(about) > 10
     assert all("rolling window in Prometheus, such as 30 days" in text for text in about)
+
+
+def test_examples_of_the_drawing_hold() -> None:
+    """The examples in the docstrings of the pictures' code are true."""
+    found = doctest.testmod(pictures)
+    assert (found.failed, found.attempted) == (0, 1)
 
 
 # -- provisioning ----------------------------------------------------------------------------------

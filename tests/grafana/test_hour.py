@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,12 +18,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from grafana.generate import BOARDS, FOLDER
 from grafana.hour import END, MONTH, SCRAPE, START, Hour, lived
 from grafana.parts import CLASSES
+from grafana.pictures import PICTURES, pictures
 from grafana.prometheus import Prometheus, Series, filled, prometheus
 from tests.grafana.panels import Asked, asked, substituted
 from tests.tools import find, free_port, need
@@ -100,26 +103,8 @@ def main(find: float, pat: float, view: float, *more: str) -> Shown:
     return {(name, *more): value for name, value in values.items()}
 
 
-WINDOWS = {"5m": 300, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21600, "1d": 86400, "3d": 259200}
-
-
-def burning(endpoint: str, short: float, half: float, hour: float) -> dict[Key, float]:
-    """Burn rates from the seconds lost in the last 5, 30 and 60 minutes; before was nothing."""
-    lost = {"5m": short, "30m": half}
-    return {
-        (endpoint, window): lost.get(window, hour) / seconds / 0.005
-        for window, seconds in WINDOWS.items()
-    }
-
-
-BURNING = each(
-    {**burning("find-main", 0, 0, 0), **burning("pat-main", 60 * 4, 240, 240),
-     **burning("view-main", 300, 900, 900)},
-    {**burning("find-main", 240, 240, 240), **burning("pat-main", 0, 240, 240),
-     **burning("view-main", 0, 1200, 1200)},
-    {**burning("find-main", 0, 720, 720), **burning("pat-main", 0, 0, 240),
-     **burning("view-main", 300, 480, 1680)},
-)  # fmt: skip
+def times(values: Shown, factor: float = 1, less: float = 0) -> Shown:
+    return {name: value * factor - less for name, value in values.items()}
 
 
 BUDGET = 0.005 * 30 * 86400
@@ -132,6 +117,18 @@ LOST = {
 SPENT = (main(0, 240, 900), main(240, 240, 1200), main(720, 240, 1680))
 LEFT = each(*({name: BUDGET - lost for name, lost in spent.items()} for spent in SPENT))
 SHARE = {at: {name: left / BUDGET for name, left in every.items()} for at, every in LEFT.items()}
+WINDOWS = {"5m": 300, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21600, "1d": 86400, "3d": 259200}
+
+
+LATELY = {
+    "5m": (main(0, 240, 300), main(240, 0, 0), main(0, 0, 300)),
+    "30m": (main(0, 240, 900), main(240, 240, 1200), main(720, 0, 480)),
+}
+"""Seconds lost in the last minutes; longer windows hold the whole hour, and nothing before it."""
+BURNING = [
+    each(*(times(lost, 1 / seconds / 0.005) for lost in LATELY.get(window, SPENT)))
+    for window, seconds in WINDOWS.items()
+]
 MEASURED = (
     main(1, 0.84, 0.4),  # 1260 of 1500 s, 600 of 1500 s
     main(0.9, 0.9, 0.5),  # 2160 and 1200 of 2400 s
@@ -165,10 +162,6 @@ DUE = (
     {},
     {("I-4",): epoch(172)},
 )
-
-
-def times(values: Shown, factor: float = 1, less: float = 0) -> Shown:
-    return {name: value * factor - less for name, value in values.items()}
 
 
 OVERVIEW = {
@@ -225,14 +218,14 @@ SLO_MONTH = {
         for letter, cls in zip("ABCD", CLASSES, strict=True)
     },
     "Time that could not be judged A": UNKNOWN,
-    "Burn rates A": {
-        at: {
-            (window,): max(rate for (_, of), rate in every.items() if of == window)
-            for window in WINDOWS
-        }
-        for at, every in BURNING.items()
+    **{
+        f"Burn rates {letter}": {at: {(): max(rates.values())} for at, rates in every.items()}
+        for letter, every in zip("ABCDEFG", BURNING, strict=True)
     },
-    "Burn rates now, by endpoint A": BURNING,
+    **{
+        f"Burn rates now, by endpoint {letter}": every
+        for letter, every in zip("ABCDEFG", BURNING, strict=True)
+    },
     "Verdict of the month, by endpoint A": each(main(1, 1, 1, "running")),
     "The last thirteen months: measured A": each(
         *({(name, MONTH): value for (name,), value in m.items()} for m in MEASURED)
@@ -257,11 +250,11 @@ BETWEEN = {0.5: 0.175, 0.95: 0.2425, 0.99: 0.2485}
 """Where quantiles of 0.2 s lie by interpolation in the bucket from 0.1 to 0.25."""
 PROBE_DETAIL = {
     "State of each endpoint A": STATE,
-    "Phases of a probe A": each(
-        # view-main got as far as a refused connection at 25, and to an answer at 40 and 60
-        {("connect",): 0.01, ("dns",): 0.002, ("tls",): 0.03, ("transfer",): 0.008,
-         ("ttfb",): 0.15},
-    ),
+    # A refused connection got no further than that, and takes part in no mean beyond.
+    **{
+        f"Phases of a probe {letter}": one(seconds)
+        for letter, seconds in zip("ABCDE", (0.002, 0.01, 0.03, 0.15, 0.008), strict=True)
+    },
     "Probes a minute, by result and reason A": each(
         {OK: 6, REFUSED: 2, LIMITED: 0, RESET: 0},
         {OK: 6, BUSY: 2, REFUSED: 0, LIMITED: 0, RESET: 0},
@@ -438,6 +431,23 @@ def test_the_state_timeline_follows_the_script_scrape_by_scrape(hour: Lived) -> 
                 if first <= minute <= last:
                     wanted = state
             assert numbers[int(value)] == wanted, (series.labels, minute)
+
+
+def words(picture: str) -> list[str]:
+    """What is written in a picture, in order."""
+    return re.findall(r"<text [^>]*>([^<]*)</text>", picture)
+
+
+def test_the_pictures_say_what_these_queries_answer(hour: Lived) -> None:
+    """The pictures in the docs are well formed, say that they are not Grafana, and are up to date.
+
+    `make dashboard-pictures` draws them anew.
+    """
+    for name, picture in pictures(hour.prometheus):
+        committed = (PICTURES / name).read_text(encoding="utf-8")
+        ElementTree.fromstring(committed)
+        assert any("This is not Grafana" in line for line in words(committed))
+        assert words(committed) == words(picture), name
 
 
 COLUMNS = ("measured", "best", "worst", "excluding_declared", "unavailable_s", "eligible_s",
