@@ -53,6 +53,8 @@ AHEAD = timedelta(days=30)
 
 HEX = r"\b(?=[0-9a-f-]*[0-9])[0-9a-f]{4,}(?:-[0-9a-f]{4,})*\b"
 """Serial numbers, fingerprints and UUIDs."""
+DAYS = "|".join([*calendar.day_name, *calendar.day_abbr])
+MONTHS = "|".join([*calendar.month_name[1:], *calendar.month_abbr[1:]])
 _FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -111,7 +113,7 @@ def _plain(text: str, *, like: bool) -> str:
         return text
     text = re.sub(HEX + r"|\d+([.,:]\d+)*", "0", text.replace("BST", "GMT"))
     text = re.sub(r"\b0[dhms]( 0[dhms])*\b", "0s", text)
-    text = re.sub(rf"\b({'|'.join(calendar.day_abbr)}) 0 [A-Z][a-z]+", "Mon 0 Jan", text)
+    text = re.sub(rf"\b({DAYS}) 0 ({MONTHS})\b", "Monday 0 January", text)
     return re.sub(r"-{2,}", "--", re.sub(r" {2,}", "  ", text))
 
 
