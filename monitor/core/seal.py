@@ -129,6 +129,11 @@ def _rank(row: Row) -> int:
     return _VERDICTS.index(row["verdict"])
 
 
+def _holder(author: str) -> str:
+    """Who an author is: `ops` of `ops (Jane Doe)`, for whoever holds a token may say any name."""
+    return author.partition(" (")[0].casefold()
+
+
 def _changes(known: Standing, rows: Sequence[Row]) -> tuple[list[Change], list[Change]]:
     """What differs from the sealed rows: what counts at once, and what betters a figure."""
     before = {_key(row): row for row in known.rows}
@@ -206,7 +211,7 @@ def approved(
             " which the daemon does every hour"
         )
     first = proposal["authors"] or [author]
-    if approved_by.casefold() in {name.casefold() for name in first}:
+    if _holder(approved_by) in {_holder(name) for name in first}:
         raise UsageError(
             f"approved_by: {approved_by} caused this change; whoever approves it must be another"
             f" than {', '.join(first)}"

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import hdrs, web
@@ -16,12 +17,13 @@ from aiohttp import hdrs, web
 from monitor import snapshot
 from monitor.core.verdict import Evidence, judge
 from monitor.errors import UnknownName
+from monitor.web.api.errands import Where
 from monitor.web.api.serve import add_api
 from monitor.web.blackbox import exposition
 from monitor.web.console.routes import add_pages
 from monitor.web.exposition import unhurried
 from monitor.web.guard import TOKENS, WAYS, Way, by_basic, by_bearer, guard, needs
-from monitor.web.keys import ASK, FRAME, Ask
+from monitor.web.keys import ASK, FRAME, ROOM, Ask
 from monitor.web.metrics import Metrics, Watching
 from monitor.web.pages import readable
 from monitor.web.problem import problem, problems
@@ -40,16 +42,29 @@ class _HasName(Protocol):
     def name(self) -> str: ...
 
 
-class _HasOrganisation(Protocol):
+class _HasPath(Protocol):
+    @property
+    def path(self) -> Path: ...
+
+
+class _Settings(Protocol):
+    """The part of the configuration that these pages need."""
+
     @property
     def organisation(self) -> _HasName: ...
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def store(self) -> _HasPath: ...
 
 
 class Desk(Watching, Protocol):
     """The part of `desk.Desk` that these pages need."""
 
     @property
-    def settings(self) -> Callable[[], _HasOrganisation]: ...
+    def settings(self) -> Callable[[], _Settings]: ...
     @property
     def probe(self) -> Callable[[str], Awaitable[Evidence]] | None: ...
 
@@ -74,7 +89,6 @@ class Health:
 DESK = web.AppKey[Desk]("desk")
 METRICS = web.AppKey("metrics", Metrics)
 HEALTH = web.AppKey("health", Health)
-ROOM = web.AppKey("room", asyncio.Semaphore)
 
 
 def build_app(
@@ -90,7 +104,7 @@ def build_app(
     app[FRAME] = lambda: _frame(desk, health)
     app[ROOM] = asyncio.Semaphore(PROBES)
     add_pages(app)
-    add_api(app)
+    add_api(app, lambda: _where(desk))
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
@@ -98,6 +112,11 @@ def build_app(
     app.on_response_prepare.append(_add_headers)
     app.on_cleanup.append(_close)
     return app
+
+
+def _where(desk: Desk) -> Where:
+    settings = desk.settings()
+    return Where(settings.path, settings.store.path.parent)
 
 
 def _frame(desk: Desk, health: Health) -> snapshot.Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -29,3 +30,6 @@ ASK = web.AppKey[Ask]("ask")
 
 FRAME = web.AppKey[Callable[[], Document]]("frame")
 """What every page says around its own: `snapshot.summary_document`, `organisation` and `not_ready`."""
+
+ROOM = web.AppKey("room", asyncio.Semaphore)
+"""Room for probes on demand."""

@@ -8,11 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from monitor.snapshot import Document
+from monitor.web.api.threads import in_thread
 
 AT_ONCE = 100
 """Rows that are written as JSON before probes get their turn again."""
@@ -76,7 +78,7 @@ async def answer(
         if matches(request.headers.get(hdrs.IF_NONE_MATCH), present, strongly=False):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=sent)
     if len(body) >= WORTH_COMPRESSING and _takes_gzip(request):
-        body = await asyncio.to_thread(gzip.compress, body, 5, mtime=0)
+        body = await in_thread(partial(gzip.compress, body, 5, mtime=0))
         sent[hdrs.CONTENT_ENCODING] = "gzip"
         if present is not None:
             sent[hdrs.ETAG] = present[:-1] + '-gzip"'

@@ -96,6 +96,11 @@ MEANINGS: Mapping[str, Meaning] = {
 }
 
 SPECIAL: Mapping[tuple[str, str], Meaning] = {
+    ("report", "format"): Meaning(
+        "formats to make; left out: all that can be made here",
+        ["html"],
+        ("html", "pdf", "xlsx", "csv", "json"),
+    ),
     ("overview", "service"): Meaning("only endpoints of this service", "view", SERVICES),
     ("overview", "state"): Meaning(
         "only endpoints in this state; trouble: any but up",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from aiohttp import web
 from monitor import __version__
 from monitor.operations import Argument, Sort
 from monitor.web.api import answers, paging, schemas
+from monitor.web.api.downloads import DOWNLOADS, Download
 from monitor.web.api.fields import Meaning, bare, meaning, schema_of
 from monitor.web.api.once import PATTERN
 from monitor.web.api.table import PREFIX, ROUTES, Route
@@ -50,6 +52,9 @@ def openapi() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in ROUTES:
         paths.setdefault(PREFIX + route.path, {})[route.method.lower()] = _operation(route)
+    for download in DOWNLOADS:
+        said = _download(download)
+        paths.setdefault(PREFIX + download.path, {})[download.method.lower()] = said
     return {
         "openapi": "3.1.0",
         "info": {
@@ -119,7 +124,11 @@ def _parameter(route: Route, name: str) -> dict[str, Any]:
     }
 
 
-_PATH = {"id": Meaning("its id", "I-1", longest=256)}
+_PATH = {
+    "id": Meaning("its id", "I-1", longest=256),
+    "month": Meaning("a calendar month", "2026-02", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$"),
+    "file": Meaning("the name of a file of the report", "report.json", longest=64),
+}
 
 
 def _in_query(route: Route) -> Iterable[dict[str, Any]]:
@@ -203,14 +212,65 @@ def _responses(route: Route) -> dict[str, Any]:
     return found
 
 
+_COMMON = (400, 401, 403, 404, 409, 414, 421, 422, 429, 431, 500, 503)
+
+
 def _refusals(route: Route) -> list[int]:
     """The statuses that a refusal may have."""
-    found = {400, 401, 403, 404, 409, 414, 421, 422, 429, 431, 500, 503}
+    found = set(_COMMON)
     if route.method != "GET":
         found |= {413, 415}
     if route.if_match is not None:
         found.add(412)
     return sorted(found)
+
+
+def _download(download: Download) -> dict[str, Any]:
+    words = re.findall(r"[a-z]+", re.sub(r"{\w+}", "", download.path))
+    schema = schemas.ref(download.answer) if download.answer else _FILE
+    statuses = [*_COMMON, *([413, 415] if download.method == "POST" else []), 501]
+    parameters = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH[name].text,
+            "schema": {**bare(_PATH[name], Sort.TEXT), "examples": [_PATH[name].example]},
+        }
+        for name in download.names
+    ]
+    found: dict[str, Any] = {
+        "operationId": "download" + "".join(word.capitalize() for word in words),
+        "summary": download.summary,
+        "description": f"Needs the scope `{download.scope}`.",
+        "tags": [download.tag],
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "it", "content": {download.media: {"schema": schema}}},
+            **{
+                str(status): {"$ref": "#/components/responses/Problem"}
+                for status in sorted(statuses)
+            },
+        },
+    }
+    members = download.arguments.items()
+    if download.method == "GET":
+        found["parameters"] = [
+            *parameters,
+            *(_query(name, one, meaning(download.operation, name)) for name, one in members),
+        ]
+    else:
+        properties = {name: schema_of(download.operation, name, one) for name, one in members}
+        body = {"type": "object", "properties": properties, "additionalProperties": False}
+        found["requestBody"] = {
+            "required": False,
+            "content": {"application/json": {"schema": body}},
+        }
+    return found
+
+
+_FILE: dict[str, Any] = {}
+"""What a file holds is no matter of this document."""
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -12,39 +14,52 @@ from aiohttp import hdrs, web
 from monitor.errors import MonitorError
 from monitor.snapshot import Document
 from monitor.web.api import answers, bodies, once, paging
+from monitor.web.api.downloads import DOWNLOADS, handled
+from monitor.web.api.errands import ERRANDS, Errands, Where
 from monitor.web.api.faults import Refused, of_error, wrong
 from monitor.web.api.fields import faults
 from monitor.web.api.openapi import describe
 from monitor.web.api.table import PREFIX, ROUTES, Route
 from monitor.web.guard import VISITOR, needs
-from monitor.web.keys import ASK
+from monitor.web.keys import ASK, ROOM
 from monitor.web.problem import KINDS, Handler
+from monitor.web.tokens import Scope
 
 log = structlog.get_logger(__name__)
 
 
-def add_api(app: web.Application) -> None:
-    """Serve the API, its description, and the pages of its problems."""
+def add_api(app: web.Application, where: Callable[[], Where]) -> None:
+    """Serve the API, its description, and the pages of its problems.
+
+    `where` says what commands that run beside the daemon read, and where they write.
+    """
+    app[ERRANDS] = Errands(where)
+    app.on_startup.append(_clean)
     app[once.UNDER_WAY] = set()
     for route in ROUTES:
         add = app.router.add_get if route.method == hdrs.METH_GET else app.router.add_post
-        add(PREFIX + route.path, handler_of(route))
+        add(PREFIX + route.path, _refusing(route.scope, route.path, partial(_handled, route=route)))
+    for download in DOWNLOADS:
+        run = partial(handled, download=download)
+        handler = _refusing(download.scope, download.path, run)
+        app.router.add_route(download.method, PREFIX + download.path, handler)
     app.router.add_get(f"{PREFIX}/openapi.json", describe)
     app.router.add_get("/problems/{kind}", show_problem)
 
 
-def handler_of(route: Route) -> Handler:
-    """What answers a route."""
+def _refusing(scope: Scope, path: str, run: Handler) -> Handler:
+    """A handler that answers a refusal, and logs it."""
 
-    @needs(route.scope)
+    @needs(scope)
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            return await _handled(request, route)
+            return await run(request)
         except Refused as refused:
             log.info(
                 "request_refused",
-                operation=route.operation,
-                author=request[VISITOR].name,
+                method=request.method,
+                path=path,
+                author=request[VISITOR].author,
                 status=refused.status.value,
                 why=refused.detail,
             )
@@ -66,7 +81,8 @@ async def _handled(request: web.Request, route: Route) -> web.Response:
         raise wrong(found, in_body=in_body)
     if route.paging is not None:
         return await _page(request, route, given, pages)
-    document = await ask(request, route, given)
+    async with _room(request, route):
+        document = await ask(request, route, given)
     status = HTTPStatus.CREATED if route.created else HTTPStatus.OK
     headers: dict[str, str] = {}
     if route.created:
@@ -74,6 +90,24 @@ async def _handled(request: web.Request, route: Route) -> web.Response:
     body = await answers.dumps(document)
     tag = None if in_body else answers.tag(document, body)
     return await answers.answer(request, body, present=tag, status=status, headers=headers)
+
+
+@asynccontextmanager
+async def _room(request: web.Request, route: Route) -> AsyncIterator[None]:
+    """Wait for nobody: so many probes on demand at once, and no more. Raises Refused."""
+    if route.operation != "endpoint.probe":
+        yield
+        return
+    room = request.app[ROOM]
+    if room.locked():
+        raise Refused(
+            "busy",
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "too many probes on demand are under way; try again in a few seconds",
+            headers={hdrs.RETRY_AFTER: "5"},
+        )
+    async with room:
+        yield
 
 
 def _no_query(request: web.Request) -> Refused:
@@ -86,7 +120,7 @@ def _no_query(request: web.Request) -> Refused:
 async def ask(request: web.Request, route: Route, given: Mapping[str, Any]) -> Document:
     """Do the operation of a route. Raises Refused."""
     in_path = {route.rename.get(name, name): request.match_info[name] for name in route.names}
-    visitor = request[VISITOR].name
+    visitor = request[VISITOR].author
     named = {} if route.by_visitor is None else {route.by_visitor: visitor}
     arguments = {**given, **route.fixed, **in_path, **named}
     receipt = once.receipt_of(request, visitor, given) if route.writes else None
@@ -147,6 +181,10 @@ async def _page(
     body = await answers.dumps(document, route.paging.rows)
     tag = answers.tag(document, body)
     return await answers.answer(request, body, present=tag, headers=headers)
+
+
+async def _clean(app: web.Application) -> None:
+    await app[ERRANDS].clean()
 
 
 @needs(None)
