@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import re
 import zipfile
@@ -20,7 +19,7 @@ from aiohttp import hdrs, web
 from monitor.core.returns import rendered
 from monitor.errors import MonitorError
 from monitor.operations import Argument, Sort
-from monitor.report.packs import pack_files
+from monitor.report.packs import LONG_AGO, pack_files, zipped
 from monitor.snapshot import Document
 from monitor.web.api import bodies
 from monitor.web.api.errands import ERRANDS
@@ -47,8 +46,6 @@ _TYPES = {
     ".ndjson": "application/x-ndjson",
 }
 _CHUNK = 262_144
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The date of every file in an archive, so that the same files give the same bytes."""
 
 Answering = Callable[[web.Request, Mapping[str, Any]], Awaitable[web.StreamResponse]]
 
@@ -105,7 +102,7 @@ def _pack(operation: str) -> Answering:
         name = request.match_info["id"]
         document = await _asked(request, operation, {**given, "id": name})
         files, missing = await in_thread(partial(pack_files, document))
-        headers = {} if missing is None else {"Monitor-Missing": missing}
+        headers = {} if missing is None else {"Monitor-Missing": str(missing)}
         return await _zipped(files, f"pack-{_plain(name)}.zip", headers)
 
     return answer
@@ -126,22 +123,13 @@ async def _returns(request: web.Request, given: Mapping[str, Any]) -> web.Stream
 async def _zipped(
     files: Mapping[str, bytes], name: str, headers: Mapping[str, str]
 ) -> web.Response:
-    body = await in_thread(partial(archive, files))
+    body = await in_thread(partial(zipped, files, name.removesuffix(".zip")))
     sent = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"', **headers}
     return web.Response(body=body, headers=sent, content_type=_TYPES[".zip"])
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """A ZIP of files; the same files give the same bytes."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name in sorted(files):
-            zipped.writestr(_entry(name), files[name])
-    return out.getvalue()
-
-
 def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _LONG_AGO)
+    entry = zipfile.ZipInfo(name, LONG_AGO)  # the same report gives the same bytes
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16
     return entry
@@ -159,9 +147,9 @@ async def _report_zip(request: web.Request, given: Mapping[str, Any]) -> web.Str
     wanted = given.get("format")
     formats = tuple(wanted) if wanted else tuple(name for name in FORMATS if _there(name))
     async with _report(request, month, formats) as folder:
-        path = folder.with_name(f"{folder.name}.zip")
+        path = folder.with_name(f"report-{month}.zip")
         await in_thread(partial(_archive_folder, folder, path))
-        return await _sent(request, path, f"report-{_plain(month)}.zip")
+        return await _sent(request, path, path.name)
 
 
 async def _report_file(request: web.Request, given: Mapping[str, Any]) -> web.StreamResponse:
@@ -221,7 +209,9 @@ def _archive_folder(folder: Path, path: Path) -> None:
             if file.is_file():
                 with (
                     file.open("rb") as source,
-                    zipped.open(_entry(file.relative_to(folder).as_posix()), "w") as out,
+                    zipped.open(
+                        _entry(f"{path.stem}/{file.relative_to(folder).as_posix()}"), "w"
+                    ) as out,
                 ):
                     while chunk := source.read(_CHUNK):
                         out.write(chunk)
