@@ -217,11 +217,12 @@ async def test_a_download_is_closed_to_who_may_not(api: Api, download: Any) -> N
 
 @pytest.fixture
 def errands(tmp_path: Path) -> Errands:
-    return Errands(lambda: Where(tmp_path / "none.yaml", tmp_path), longest=1.0)
+    return Errands(lambda: Where(tmp_path / "none.yaml", tmp_path))
 
 
-async def test_a_child_that_takes_too_long_is_ended(errands: Errands, tmp_path: Path) -> None:
+async def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """It is killed with all that it started, and its folder goes."""
+    errands = Errands(lambda: Where(tmp_path / "none.yaml", tmp_path), longest=0.5)
     with pytest.raises(Refused, match="too long"):
         async with (
             errands.folder() as place,
@@ -233,9 +234,8 @@ async def test_a_child_that_takes_too_long_is_ended(errands: Errands, tmp_path: 
     assert errands_in(tmp_path) == []
 
 
-async def test_a_child_nobody_waits_for_is_ended(tmp_path: Path) -> None:
+async def test_a_child_nobody_waits_for_is_ended(errands: Errands, tmp_path: Path) -> None:
     """The request is cancelled, as when the daemon stops: so is the child."""
-    errands = Errands(lambda: Where(tmp_path / "none.yaml", tmp_path))
     running: list[Any] = []
     begun = asyncio.Event()
 
