@@ -166,18 +166,20 @@ class SqliteStore:
         *,
         migrate: bool = False,
         read_only: bool = False,
+        older: bool = False,
         busy_timeout: timedelta = timedelta(seconds=10),
         on_write: OnWrite | None = None,
     ) -> Self:
         """The store at `path`; made if there is no file, unless `read_only`.
 
         Raises StoreError if the file is not a store, is of a newer monitor, or needs a migration
-        and `migrate` is not set. Whoever writes holds the lock first.
+        and `migrate` is not set. With `older`, one that needs it may be read, to be copied only.
+        Whoever writes holds the lock first.
         """
         store = cls(path, read_only=read_only, busy_timeout=busy_timeout, on_write=on_write)
         try:
             if read_only:
-                store._inspect()
+                store._inspect(older=older)
             else:
                 store._start(migrate=migrate)
         except BaseException:
@@ -235,11 +237,11 @@ class SqliteStore:
         self._last_spans.clear()
         self._blocks.forget()
 
-    def _inspect(self) -> None:
+    def _inspect(self, *, older: bool) -> None:
         if not self.path.exists():
             raise StoreError(f"{self.path}: there is no store; `monitor run` makes one")
         pending = self._pending()
-        if pending:
+        if pending and not older:
             raise _needs_migration(self.path, pending)
 
     def _pending(self) -> list[str]:
@@ -748,7 +750,10 @@ class SqliteStore:
     # Care
 
     def check(self) -> list[str]:
-        """Everything wrong with the file; empty if nothing is. Reads all of it."""
+        """Everything wrong with the file; empty if nothing is. Reads all of it.
+
+        Of a store that needs a migration only what SQLite itself can tell.
+        """
         try:
             found = self._rows("PRAGMA integrity_check")
         except StoreError as error:
@@ -758,7 +763,7 @@ class SqliteStore:
             return faults  # what a damaged file says of itself means nothing
         for table, row, parent, _ in self._rows("PRAGMA foreign_key_check"):
             faults.append(f"{self.path}: {table}: row {row} refers to nothing in {parent}")
-        for what, query in _CHECKS:
+        for what, query in () if self._pending() else _CHECKS:
             for (where,) in self._rows(query):
                 faults.append(f"{self.path}: {what}: {where}")
         return faults
@@ -958,7 +963,7 @@ def _deliveries(rows: Iterable[Row]) -> list[Delivery]:
 
 def _verify_backup(path: Path) -> None:
     """Open the copy as a store and check it; leaves nothing beside it."""
-    with contextlib.closing(SqliteStore.open(path, read_only=True)) as copy:
+    with contextlib.closing(SqliteStore.open(path, read_only=True, older=True)) as copy:
         faults = copy.check()
     if faults:
         raise StoreError(f"{path}: the copy is faulty ({faults[0]}); run `monitor store check`")

@@ -29,11 +29,15 @@ def store() -> None:
     """Take care of the store."""
 
 
-def _open(shared: Common) -> SqliteStore:
-    """The store, to read; also while the daemon runs. Raises StoreError."""
+def _open(shared: Common, *, older: bool = False) -> SqliteStore:
+    """The store, to read; also while the daemon runs; one that needs a migration only if `older`.
+
+    Raises StoreError.
+    """
     from monitor.adapters.store import SqliteStore
 
-    return SqliteStore.open(read_settings(shared.config).store.path, read_only=True)
+    path = read_settings(shared.config).store.path
+    return SqliteStore.open(path, read_only=True, older=older)
 
 
 @store.command("check")
@@ -72,11 +76,12 @@ def _checked_text(document: Document) -> str:
 def backup(shared: Common, file: Path) -> None:
     """Copy the store to FILE, which must not exist, while the daemon runs or not.
 
-    The copy is complete, checked and on disk, or there is none.
+    The copy is complete, checked and on disk, or there is none. A store of an older monitor, which
+    is yet to be migrated, is copied as it is.
     """
     if file.exists():
         raise UsageError(f"{file}: exists already; name a new file for the backup")
-    with _open(shared) as opened:
+    with _open(shared, older=True) as opened:
         asyncio.run(opened.backup(file))
     document = {"ok": True, "backup": str(file), "size_bytes": file.stat().st_size}
     finish(shared, document, lambda said: f"{file}: {said['size_bytes']:,} bytes")

@@ -97,6 +97,17 @@ def test_older_store_is_refused_until_migrated(path: Path) -> None:
         assert store.check() == []
 
 
+async def test_an_older_store_can_be_backed_up_before_it_is_migrated(
+    path: Path, tmp_path: Path
+) -> None:
+    """The advice to back up first can be followed; the copy is as old as what it copies."""
+    old(path, lacking="0005_outbox")
+    with SqliteStore.open(path, read_only=True, older=True) as store:
+        await store.backup(tmp_path / "copy.db")
+    assert SqliteStore.migrate(tmp_path / "copy.db")[0] == "0005_outbox"
+    assert SqliteStore.migrate(path)[0] == "0005_outbox"
+
+
 def test_open_may_migrate(path: Path) -> None:
     """Opening with `migrate` takes the missing steps."""
     old(path, lacking="0003_facts")
