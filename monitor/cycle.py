@@ -48,7 +48,7 @@ class Policy:
     receivers: tuple[str, ...] = ()
     wants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     upcoming: timedelta = timedelta(hours=24)
-    completion_after: timedelta = timedelta(hours=2)
+    completion_after: timedelta = alert.COMPLETION_AFTER
     report_reminder: timedelta = timedelta(hours=1)
 
 

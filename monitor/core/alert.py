@@ -44,6 +44,8 @@ EVENT_TYPES = (
     "test",
 )
 """Every type of event there is; docs/reference/alerts.md says when each is told."""
+COMPLETION_AFTER = timedelta(hours=2)
+"""How long after a window its completion comment is due (seed-000)."""
 CHASE = timedelta(days=1)
 """How often a completion that is due is asked for again: MaPS chases it too (seed-000)."""
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from monitor.core.alert import COMPLETION_AFTER
 from monitor.core.book import Book
 from monitor.core.downtime import Declaration, Kind
 from monitor.core.incident import IncidentState, Record
@@ -79,7 +80,7 @@ class Patience:
     """How long something may last before it is told, and how long after its end it is still told."""
 
     queue: timedelta = timedelta(minutes=15)
-    completion: timedelta = timedelta(hours=2)
+    completion: timedelta = COMPLETION_AFTER
     ended: timedelta = timedelta(minutes=30)
 
 

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from sys import intern
 
 from monitor.core import seal
+from monitor.core.alert import COMPLETION_AFTER
 from monitor.core.book import Book
-from monitor.core.downtime import Calendar, Series
+from monitor.core.downtime import Calendar, Kind, Series
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.interval import BEGINNING, FOREVER, MICROSECOND, Interval
@@ -65,7 +66,8 @@ def figures_of(document: Document) -> Figures:
 class Row:
     """What there is to say of one endpoint; `months` and `burning` are empty if it never counts.
 
-    `time` is in microseconds by (state, class). `months` go with those of `Gathered`; None: the
+    `time` is in microseconds by (state, class). `unavailable` is the class of unavailable time that the
+    endpoint is in now, if any. `months` go with those of `Gathered`; None: the
     month has nothing to do with the endpoint.
     """
 
@@ -77,6 +79,7 @@ class Row:
     burning: tuple[str, ...]
     lifecycle: str
     findings: tuple[tuple[str, int], ...]
+    unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ class Gathered:
     """All that is known as of `now`, as plain data.
 
     `months` are (name, bounds), the running one first; `active` are (declaration, kind, end) of the
-    windows in force; `expiry` are (role, name, instant) of certificates.
+    windows in force, `unreported` (incident, group, opened) of incidents that MaPS was not told of,
+    `completions` (declaration, due) of windows whose completion comment is missing; `expiry` (role,
+    name, instant) of certificates.
     """
 
     now: datetime
@@ -104,6 +109,8 @@ class Gathered:
     incidents: Mapping[str, int]
     open: Sequence[OpenIncident]
     active: Sequence[tuple[str, str, datetime]]
+    unreported: Sequence[tuple[str, str, datetime]]
+    completions: Sequence[tuple[str, datetime]]
     next_downtime: datetime | None
     expiry: Sequence[tuple[str, str, datetime]]
 
@@ -356,3 +363,24 @@ def downtime(book: Book, now: datetime) -> tuple[list[tuple[str, str, datetime]]
         elif version.window.start > now:
             upcoming.append(version.window.start)
     return active, min(upcoming, default=None)
+
+
+def completions(book: Book) -> list[tuple[str, datetime]]:
+    """(declaration, due) of the windows whose completion comment is to be made; also those to come."""
+    found = []
+    for declaration in book.calendar.declarations.values():
+        version = declaration.latest
+        standing = declaration.cancelled_at is None and version.notified_at is not None
+        if standing and declaration.completion is None and version.kind is not Kind.MAPS:
+            found.append((declaration.id, version.window.end + COMPLETION_AFTER))
+    return found
+
+
+def unavailable_class(book: Book, endpoint: Endpoint, now: datetime) -> str:
+    """The class of unavailable time that an accounted endpoint is in now; empty if in none."""
+    if not endpoint.live or book.track(endpoint.id).outage is None:
+        return ""
+    moment = Interval(now - MICROSECOND, now)
+    outages = book.outages(book.endpoint_series(endpoint.id), now, moment)
+    cls = outages[-1].parts[-1].cls if outages else None
+    return "" if cls is None else cls.value

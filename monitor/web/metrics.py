@@ -42,9 +42,11 @@ from monitor.web.figures import (
     Row,
     SettledTime,
     burning,
+    completions,
     downtime,
     judged_to,
     shown_state,
+    unavailable_class,
 )
 from monitor.web.telemetry import PER_ENDPOINT, REGISTERED, PrometheusTelemetry
 
@@ -64,6 +66,13 @@ LIFECYCLE = Family(
     ("endpoint", "lifecycle"),
     "1 for where an endpoint stands: test, ready, live_pending, hypercare, live or disconnected;"
     " the others are absent.",
+)
+UNAVAILABLE_NOW = Family(
+    "monitor_endpoint_unavailable",
+    "gauge",
+    ("endpoint", "service", "environment", "class"),
+    "1 while an accounted endpoint is unavailable, by class: declared, declared_short_notice, overrun,"
+    " undeclared; absent otherwise.",
 )
 FINDING = Family(
     "monitor_security_finding",
@@ -158,6 +167,18 @@ DEADLINE = Family(
     ("incident", "group"),
     "By when service is to be restored; open incidents only.",
 )
+UNREPORTED = Family(
+    "monitor_incident_unreported_timestamp_seconds",
+    "gauge",
+    ("incident", "group"),
+    "Since when an incident, open or restored, waits to be reported to MaPS; absent once it is.",
+)
+COMPLETION = Family(
+    "monitor_downtime_completion_due_timestamp_seconds",
+    "gauge",
+    ("declaration",),
+    "From when the completion comment of a declared window is due; absent once it is made.",
+)
 DOWNTIME = Family(
     "monitor_downtime_active",
     "gauge",
@@ -201,6 +222,7 @@ DEAD = Family(
 FIGURES = (
     STATE,
     LIFECYCLE,
+    UNAVAILABLE_NOW,
     FINDING,
     TIME,
     OBJECTIVE,
@@ -217,6 +239,8 @@ FIGURES = (
     INCIDENTS,
     INCIDENT_START,
     DEADLINE,
+    UNREPORTED,
+    COMPLETION,
     DOWNTIME,
     DOWNTIME_END,
     NEXT_DOWNTIME,
@@ -304,6 +328,14 @@ def _row_samples(rows: Sequence[Row]) -> Iterator[Samples]:
     yield (
         LIFECYCLE,
         (f'{LIFECYCLE.name}{{{row.endpoint},lifecycle="{row.lifecycle}"}} 1\n' for row in rows),
+    )
+    yield (
+        UNAVAILABLE_NOW,
+        (
+            f'{UNAVAILABLE_NOW.name}{{{row.labels},class="{row.unavailable}"}} 1\n'
+            for row in rows
+            if row.unavailable
+        ),
     )
     yield (
         FINDING,
@@ -397,6 +429,20 @@ def _other_samples(seen: Gathered, stats: QueueStats | None) -> Iterator[Samples
     ]
     yield DOWNTIME, [f"{DOWNTIME.name}{{{of}}} 1\n" for of, _ in windows]
     yield DOWNTIME_END, [f"{DOWNTIME_END.name}{{{of}}} {_epoch(end)}\n" for of, end in windows]
+    yield (
+        UNREPORTED,
+        [
+            f"{UNREPORTED.name}{{{label('incident', name)},{label('group', group)}}} {_epoch(at)}\n"
+            for name, group, at in seen.unreported
+        ],
+    )
+    yield (
+        COMPLETION,
+        [
+            f"{COMPLETION.name}{{{label('declaration', name)}}} {_epoch(at)}\n"
+            for name, at in seen.completions
+        ],
+    )
     upcoming = seen.next_downtime
     yield (
         NEXT_DOWNTIME,
@@ -521,7 +567,7 @@ class Metrics:
         async for endpoint in unhurried(tuple(book.register.endpoints.values())):
             rows.append(self._row(book, endpoint, now, limit))
         incidents = dict.fromkeys((state.value for state in IncidentState), 0)
-        troubles = []
+        troubles, unreported = [], []
         async for record in unhurried(tuple(book.records.values())):
             if record.standing:
                 incidents[record.state.value] += 1
@@ -529,6 +575,8 @@ class Metrics:
                     due = record.deadline(book.rules.restoration_target)
                     began = record.view.started_at
                     troubles.append(OpenIncident(record.id, record.view.group, began, due))
+                if record.reported is None and record.closed_at is None:
+                    unreported.append((record.id, record.view.group, record.opened_at))
         active, upcoming = downtime(book, now)
         return Gathered(
             now=now,
@@ -538,6 +586,8 @@ class Metrics:
             incidents=incidents,
             open=troubles,
             active=active,
+            unreported=unreported,
+            completions=completions(book),
             next_downtime=upcoming,
             expiry=self._expiry(),
         )
@@ -556,6 +606,7 @@ class Metrics:
             burning=burning(book, series, now) if endpoint.live else (),
             lifecycle=stands.value,
             findings=tuple(shown(book.security, endpoint.id, live=stands.connected)),
+            unavailable=unavailable_class(book, endpoint, now),
         )
 
     def _expiry(self) -> list[tuple[str, str, datetime]]:

@@ -320,6 +320,52 @@ async def test_downtime_in_force_and_to_come(world: World) -> None:
     assert seen("monitor_downtime_next_start_timestamp_seconds") == first
 
 
+async def test_unavailable_endpoints_say_of_which_class(world: World) -> None:
+    """Only while they are, by the class of now; endpoints that are not accounted never."""
+    seen = await scraped(world.metrics())
+    ((labels, value),) = seen.of("monitor_endpoint_unavailable").items()
+    assert value == 1
+    assert {("endpoint", "find-main"), ("class", "undeclared")} <= labels
+    known = make_world([endpoint("a")])
+    known.learn("declaration", START - timedelta(days=30), id="D-1", kind="planned",
+                notified_at="2026-10-05T09:00:00Z", start="2026-11-02T00:00:00Z",
+                end="2026-11-02T00:05:00Z", endpoints=["a"], reason="r", author="ops")  # fmt: skip
+    told = []
+    for letter in "uuddddlddddddddduuu":
+        known.observe("a", letter)
+        found = (await scraped(known.metrics())).of("monitor_endpoint_unavailable")
+        told.append([dict(labels)["class"] for labels in found])
+    declared, overrun = ["declared"], ["overrun"]
+    assert told == [[]] * 4 + [declared] * 2 + [[]] + [declared] * 3 + [overrun] * 7 + [[]] * 2
+
+
+async def test_what_is_owed_to_maps_is_told_until_it_is_given(world: World) -> None:
+    """An incident not reported, open or restored, and a completion, each with its time."""
+    seen = await scraped(world.metrics())
+    name = "monitor_incident_unreported_timestamp_seconds"
+    records = {one.id: one for one in world.book.records.values()}
+    assert {dict(labels)["incident"] for labels in seen.of(name)} == set(records)
+    first = min(records)
+    told = seen(name, incident=first, group=records[first].view.group)
+    assert told == records[first].opened_at.timestamp()
+    world.learn("incident.reported", world.clock.at, id=first, ticket="T-1", author="ops",
+                reported_at=world.clock.at.isoformat())  # fmt: skip
+    for name_, kind, told_at in (("D-1", "planned", "2026-10-01T09:00:00Z"),
+                                 ("D-2", "maps", "2026-10-01T09:00:00Z"),
+                                 ("D-3", "planned", None), ("D-4", "planned", "2026-10-01T09:00:00Z"),
+                                 ("D-5", "planned", "2026-10-01T09:00:00Z")):  # fmt: skip
+        world.learn("declaration", START, id=name_, kind=kind, notified_at=told_at,
+                    start="2026-11-02T00:00:00Z", end="2026-11-02T01:00:00Z", reason="r",
+                    author="ops")  # fmt: skip
+    world.learn("completion", START, id="D-4", author="ops")
+    world.learn("cancellation", START, id="D-5", author="ops")
+    seen = await scraped(world.metrics())
+    assert first not in {dict(labels)["incident"] for labels in seen.of(name)}
+    assert seen.of("monitor_downtime_completion_due_timestamp_seconds") == {
+        frozenset({("declaration", "D-1")}): datetime(2026, 11, 2, 3, tzinfo=UTC).timestamp()
+    }
+
+
 async def test_certificates_of_ours_are_told(world: World) -> None:
     """Each identity has its own certificate's end, and that of the first issuer to run out."""
     seen = await scraped(world.metrics())
@@ -440,6 +486,9 @@ async def test_what_is_told_is_what_is_listed(world: World) -> None:
     listed = {family.name.removesuffix("_total"): family for family in CATALOGUE}
     assert len(listed) == len(CATALOGUE)
     world.learn("declaration", START, id="D-1", kind="maps", notified_at="2026-11-01T09:00:00Z",
+                start="2026-11-02T00:05:00Z", end="2026-11-02T09:00:00Z", reason="r",
+                author="o")  # fmt: skip
+    world.learn("declaration", START, id="D-2", kind="planned", notified_at="2026-11-01T09:00:00Z",
                 start="2026-11-02T00:05:00Z", end="2026-11-02T09:00:00Z", reason="r",
                 author="o")  # fmt: skip
     told = {
