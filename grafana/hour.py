@@ -12,7 +12,10 @@ What happens, in minutes from START, the first of a month in London:
 * view-main refuses connections from 10 to 30, and answers 503 from 52 on: an incident restored, and
   one open at the end;
 * pat-main asks for fewer requests (429) from 20 to 24, and a fault of ours hides it from 40 to 42;
-* view-test is up. It is watched, never counted.
+* view-test answers 503 from 15 to 25. It is watched, never counted.
+
+find-main and pat-main are connected since May. Then find-main was probed for 22 minutes, and down for
+20 of them; nothing else is known of that month.
 """
 
 from __future__ import annotations
@@ -69,11 +72,11 @@ identities:
 defaults: {interval: 30s, recheck_interval: 30s}
 endpoints:
   - {id: find-main, service: find, url: "https://north.example/find", identity: live,
-     connected_from: 2026-06-01}
+     connected_from: 2026-05-01}
   - {id: view-main, service: view, url: "https://west.example/view", identity: live,
      connected_from: 2026-06-01}
   - {id: pat-main, service: pat-refresh, url: "https://east.example/pat", identity: live,
-     connected_from: 2026-06-01}
+     connected_from: 2026-05-01}
   - {id: view-test, service: view, url: "https://test.example/view", identity: live,
      environment: test}
 store: {url: sqlite:monitor.db}
@@ -95,16 +98,21 @@ class Trouble:
     status: int | None = None
 
 
+MAY = (TOLD - START) / timedelta(minutes=1)
 SCRIPT = (
+    Trouble("find-main", MAY + 1, MAY + 21, Reason.CONNECT_REFUSED),
     Trouble("find-main", 5, 5.5, Reason.CONNECT_RESET),
     Trouble("find-main", 36, 48, status=503),
     Trouble("view-main", 10, 30, Reason.CONNECT_REFUSED),
     Trouble("view-main", 52, 60, status=503),
+    Trouble("view-test", 15, 25, status=503),
     Trouble("pat-main", 20, 24, status=429),
     Trouble("pat-main", 40, 42, Reason.LOCAL_OVERLOAD),
 )
 REACHED = Phases(dns=0.002, connect=0.01, tls=0.03, ttfb=0.15, transfer=0.008)
 REFUSED = Phases(dns=0.002, connect=0.01)
+QUICK = replace(REACHED, ttfb=0.05)
+"""pat-main's."""
 
 
 class Clock:
@@ -161,7 +169,8 @@ def seen(endpoint: Endpoint, at: datetime) -> Evidence:
     """What a probe of an endpoint that begins then sees, as SCRIPT says."""
     minutes = (at - START) / timedelta(minutes=1)
     tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", (certificate("server", ""),))
-    usual = Evidence(endpoint.id, at, TAKES.total_seconds(), status=401, phases=REACHED, tls=tls)
+    phases = QUICK if endpoint.id == "pat-main" else REACHED
+    usual = Evidence(endpoint.id, at, TAKES.total_seconds(), status=401, phases=phases, tls=tls)
     for trouble in SCRIPT:
         if trouble.endpoint == endpoint.id and trouble.start <= minutes < trouble.end:
             if trouble.failure is None:
@@ -203,6 +212,7 @@ class Hour:
         """Live through the hour; what is scraped goes into a file, fit for promtool."""
         await self.cycle.learn([configuration_fact(self.settings, self.clock.now())])
         await self._declare()
+        await self._see_may()
         metrics = Metrics(self.desk, self.telemetry, Identities())
         app = build_app(self.desk, metrics, Health(), None, self.ask)
         server = WebServer(app, "127.0.0.1", 0)
@@ -236,6 +246,15 @@ class Hour:
                 "ops",
             )
             await self.ask("downtime.notify", {"id": told["id"], "ticket": "PDP-1"}, "ops")
+
+    async def _see_may(self) -> None:
+        """Twenty-two minutes of find-main, and nobody was told of it yet."""
+        (find,) = (one for one in self.settings.endpoints if one.id == "find-main")
+        for slot in range(45):
+            begins = TOLD + slot * PROBE
+            self.clock.at = begins + TAKES
+            await self.cycle.take([(find, seen(find, begins))])
+            await self.cycle.sweep()
 
     async def _live(
         self,

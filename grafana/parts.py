@@ -409,29 +409,30 @@ def _annotations(step: str) -> Iterable[dashboard.AnnotationQuery]:
             "{{kind}}",
         ),
     ):
-        yield (
-            dashboard.AnnotationQuery()
-            .name(name)
-            .datasource(SOURCE)
-            .enable(True)
-            .icon_color(color)
-            .expr(f"max_over_time({metric}[{step}]) > bool 0")
-            .step(step)
-            .title_format(title)
-            .text_format(text)
-            .use_value_for_time(False)
-        )
+        mark = _mark(name, color, f"max_over_time({metric}[{step}]) > bool 0", step)
+        yield mark.title_format(title).text_format(text).use_value_for_time(False)
+    starts = _mark(
+        "Incident starts", PURPLE, "monitor_incident_start_timestamp_seconds * 1000", step
+    )
     yield (
-        dashboard.AnnotationQuery()
-        .name("Incident starts")
-        .datasource(SOURCE)
-        .enable(True)
-        .icon_color(PURPLE)
-        .expr("monitor_incident_start_timestamp_seconds * 1000")
-        .step(step)
-        .title_format("Unavailable since here: {{incident}}")
+        starts.title_format("Unavailable since here: {{incident}}")
         .text_format("{{group}}; dated from the first failed probe")
         .use_value_for_time(True)
+    )
+
+
+def _mark(name: str, color: str, expr: str, step: str) -> dashboard.AnnotationQuery:
+    """The query stands twice: newer Grafanas read the target, older ones what stands beside it."""
+    target = prometheus.Dataquery().expr(expr).ref_id("Anno").datasource(SOURCE)
+    return (
+        dashboard.AnnotationQuery()
+        .name(name)
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color(color)
+        .target(target.interval(step).range())
+        .expr(expr)
+        .step(step)
     )
 
 

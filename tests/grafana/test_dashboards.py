@@ -152,6 +152,17 @@ def test_colours_are_told_apart_by_everybody(name: str) -> None:
     assert found <= set(PALETTE)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_marks_are_asked_alike_by_every_grafana(name: str) -> None:
+    """Incidents and windows are marked; what newer and older Grafanas read of them is the same."""
+    every = read(name)["annotations"]["list"]
+    assert len(every) == 3
+    for one in every:
+        assert (one["target"]["expr"], one["target"]["interval"]) == (one["expr"], one["step"])
+        assert one["enable"]
+        assert one["titleFormat"]
+
+
 def test_words_stand_beside_the_colours_of_states() -> None:
     """A state timeline says up, unknown, impaired and down in words too."""
     for panel in (one for name in NAMES for one in panels(read(name))):
