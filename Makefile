@@ -50,8 +50,9 @@ dashboards: venv-test ## write the Grafana dashboards anew from their code
 dashboard-pictures: venv-test ## draw the dashboards anew for the docs, from a scripted hour
 	$(BIN)/python -m grafana.pictures
 
-docs: venv-test ## write the generated pages of docs/reference anew
+docs: venv-test ## write the generated pages of docs/reference and the drawings anew
 	$(BIN)/python -m scripts.reference
+	$(BIN)/python -m scripts.drawings
 
 requirements: venv-test ## pin anew what pyproject.toml allows, with hashes (UPGRADE=--upgrade for the newest)
 	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt

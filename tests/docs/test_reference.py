@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -11,6 +12,8 @@ from monitor.cli import common
 from monitor.core import alert, ledger
 from monitor.core.incident import HUMAN_STEPS
 from monitor.core.verdict import Reason, Result
+from scripts.drawings.all import DRAWINGS
+from scripts.drawings.all import FOLDER as PICTURES
 from scripts.reference.configuration import options
 from scripts.reference.exits import MEANINGS as EXITS
 from scripts.reference.facts import SHAPES
@@ -25,6 +28,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_page_is_what_the_program_says(name: str) -> None:
     """Each generated page of docs/reference equals what the code makes of it."""
     assert PAGES[name]() == (FOLDER / name).read_text(encoding="utf-8"), "run: make docs"
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_is_what_the_rules_say(name: str) -> None:
+    """Each drawing equals what a replay of its example makes of it, and is well-formed."""
+    drawn = DRAWINGS[name]()
+    assert drawn == (PICTURES / name).read_text(encoding="utf-8"), "run: make docs"
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
 
 
 def test_every_reason_is_explained() -> None:

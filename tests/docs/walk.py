@@ -153,7 +153,7 @@ class Place:
         program.parent.mkdir(parents=True)
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monitor "$@"\n')
         program.chmod(0o755)
-        for name in ("config", "scripts", "docs", "grafana"):
+        for name in ("config", "scripts", "docs", "tests/scenarios/vectors"):
             if (ROOT / name).exists():
                 shutil.copytree(ROOT / name, folder / name)
         self._settle()
@@ -189,6 +189,7 @@ class Place:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            "PATH": os.pathsep.join([str(self.folder / ".venv" / "bin"), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "MONITOR_AUTHOR": "ops",
