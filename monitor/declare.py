@@ -26,7 +26,7 @@ from monitor.core.fact import Fact
 from monitor.core.incident import Location, Record
 from monitor.core.interval import BEGINNING, FOREVER, MICROSECOND, Interval, IntervalSet
 from monitor.core.month import Month, months_between, read_instant, show_instant
-from monitor.core.notice import Notice, latest_notification, notice
+from monitor.core.notice import Notice, NoticeDay, day_by_day, latest_notification, notice
 from monitor.core.planning import (
     ChangeClass,
     Count,
@@ -311,8 +311,8 @@ def _override(
         return before.freeze_override
     first, last = (day.isoformat() for day in days)
     raise UsageError(
-        f"the window touches the change freeze of {first} to {last}: choose another time"
-        " (monitor downtime plan shows some), or give the reason why it must be then"
+        f"override_freeze: the window touches the change freeze of {first} to {last}: choose another"
+        " time (monitor downtime plan shows some), or give the reason why it must be then"
         " (--override-freeze REASON), which is recorded"
     )
 
@@ -523,6 +523,15 @@ def _judged(book: Book, version: Version, covers: Collection[Covered]) -> Judgem
         enough = version.kind is Kind.MAPS or (version.kind is Kind.PLANNED and found.enough)
     last = latest_notification(counted_to, book.rules)
     return Judgement(found, enough, last, version.kind is Kind.PLANNED and not enough)
+
+
+def noticed(book: Book, declaration: Declaration, now: datetime) -> list[NoticeDay]:
+    """How the notice of a declaration is counted, day by day; none of MaPS' own downtime."""
+    supposed = as_if_told(declaration, now)
+    if supposed.latest.kind is Kind.MAPS:
+        return []
+    told, counted_to = _least_notice(_covers(book, supposed), supposed.latest, book.rules)
+    return day_by_day(told, counted_to, book.rules)
 
 
 def advice(
@@ -810,6 +819,16 @@ class Budgets:
         going_on = (counts & self._going_on(series, declaration.latest.window)) - others
         left = self._left(series, month)
         return Spending(series, planned.duration, reserved.duration, going_on.duration, left)
+
+    def outlook(self, series: Series, month: Month) -> Spending | None:
+        """What all that is declared takes of a month; None of one that is over, or never counts."""
+        ahead = month.interval.clip(self.ahead)
+        counts = IntervalSet() if ahead is None else self.book.eligible(series).clip(ahead)
+        if not counts:
+            return None
+        reserved = counts & IntervalSet(part for _, part in self._taken(series))
+        nothing = timedelta()
+        return Spending(series, nothing, reserved.duration, nothing, self._left(series, month))
 
     def _going_on(self, series: Series, window: Interval) -> IntervalSet:
         """The outage of now, if there is one, from now until a window starts."""

@@ -59,6 +59,7 @@ MOST_ROWS = 200
 """Endpoints listed by `overview`: unless said otherwise, and at most."""
 LONGEST_LOOK = timedelta(days=31)
 LONGEST_SPANS = timedelta(days=400)
+WEEKS, MOST_WEEKS = 8, 53
 OVER = ("completed", "cancelled", "ended")
 """States of declarations that `downtime.list` shows only with `all`."""
 PENDING = ("draft", "notified", "active")
@@ -590,6 +591,20 @@ async def _plan(call: Call) -> Document:
 
 
 @_operation(
+    "downtime.calendar",
+    "the weeks to come: change windows, freeze, bank holidays, what is declared, budget left",
+    weeks=COUNT,
+)
+async def _calendar(call: Call) -> Document:
+    weeks = call.arguments.get("weeks")
+    weeks = WEEKS if weeks is None else weeks
+    if not 1 <= weeks <= MOST_WEEKS:
+        raise UsageError(f"weeks: must be from 1 to {MOST_WEEKS}")
+    policy = call.desk.settings().planning
+    return await planning.calendar(call.book, policy, weeks, now=call.now)
+
+
+@_operation(
     "downtime.declare",
     "declare downtime: planned, emergency, or MaPS' own",
     write=True,
@@ -677,7 +692,9 @@ async def _downtimes(call: Call) -> Document:
 @_operation("downtime.show", "one declaration with every version", id=NEEDED)
 async def _downtime(call: Call) -> Document:
     known = declare.known_declaration(call.book, call.given.needed("id"))
-    return _advised(call, known, Budgets(call.book, call.now))
+    shown = _advised(call, known, Budgets(call.book, call.now))
+    counted = declare.noticed(call.book, known, call.now)
+    return {**shown, "notice_days": snapshot.notice_days_document(counted)}
 
 
 @_operation(

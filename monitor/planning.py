@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,8 @@ from monitor.core.book import Book
 from monitor.core.downtime import Declaration, Version
 from monitor.core.fact import Fact
 from monitor.core.interval import Interval, IntervalSet
-from monitor.core.month import Month, civil, show_instant
+from monitor.core.month import Month, civil, midnight, months_between, show_instant
+from monitor.core.notice import is_working_day, notice
 from monitor.core.planning import (
     Candidate,
     Count,
@@ -23,6 +24,7 @@ from monitor.core.planning import (
     agree,
     candidates,
     change_window,
+    change_windows,
     counts,
     frozen,
     windows_text,
@@ -35,6 +37,8 @@ Document = dict[str, Any]
 LOOK_AHEAD = timedelta(days=183)
 """How far ahead better windows are looked for."""
 MOST_OFFERED = 5
+AT_ONCE = 20
+"""Series worked through before others get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,89 @@ def _lasting(microseconds: Fraction) -> str:
     return declare.lasting(timedelta(microseconds=int(microseconds)))
 
 
+# -- the weeks to come -----------------------------------------------------------------------------
+
+
+async def calendar(book: Book, planning: Planning, weeks: int, *, now: datetime) -> Document:
+    """The days of some weeks, from the Monday of this one: what speaks for and against each.
+
+    `earliest` is the first day with enough notice if MaPS is told now. `budget` has the endpoint to
+    which least would be left of each month that is touched, with all that is declared.
+    """
+    zone = book.rules.zone
+    today = civil(now, zone).date()
+    first = today - timedelta(days=today.weekday())
+    days = [first + timedelta(days=number) for number in range(7 * weeks)]
+    whole = Interval(midnight(first, zone), midnight(days[-1] + timedelta(days=1), zone))
+    declared = _declared_between(book, whole, now)
+    ahead = (day for day in days if day >= today)
+    earliest = next(
+        (day for day in ahead if notice(now, midnight(day, zone), book.rules).enough), None
+    )
+    return {
+        "now": show_instant(now),
+        "today": today.isoformat(),
+        "earliest": None if earliest is None else earliest.isoformat(),
+        "rule": windows_text(planning),
+        "days": [_day_document(book, planning, day, declared) for day in days],
+        "budget": await _outlook(book, Interval(now, whole.end), now),
+    }
+
+
+def _declared_between(
+    book: Book, whole: Interval, now: datetime
+) -> list[tuple[Declaration, Version, str]]:
+    """The declarations of a stretch that are not taken back, with what holds of each and its state."""
+    found = []
+    for one in book.calendar.declarations.values():
+        version = one.version_at(now, book.rules) or one.latest
+        if one.cancelled_at is None and version.window.clip(whole) is not None:
+            found.append((one, version, snapshot.declaration_state(one, book.rules, now)))
+    return sorted(found, key=lambda item: (item[1].window, item[0].id))
+
+
+def _day_document(
+    book: Book,
+    planning: Planning,
+    day: date,
+    declared: list[tuple[Declaration, Version, str]],
+) -> Document:
+    zone = book.rules.zone
+    whole = Interval(midnight(day, zone), midnight(day + timedelta(days=1), zone))
+    return {
+        "day": day.isoformat(),
+        "working": is_working_day(day, book.rules),
+        "bank_holiday": day in book.rules.bank_holidays,
+        "frozen": frozen(whole, planning, zone) is not None,
+        "change_windows": [
+            _window(opening)
+            for opening in change_windows(whole, planning, zone)
+            if opening.start >= whole.start
+        ],
+        "downtime": [
+            {"id": one.id, "kind": version.kind.value, "state": state, **_window(version.window)}
+            for one, version, state in declared
+            if version.window.clip(whole) is not None
+        ],
+    }
+
+
+async def _outlook(book: Book, ahead: Interval, now: datetime) -> list[Document]:
+    """Per month the endpoint to which least would be left; others get their turn in between."""
+    budgets, found = Budgets(book, now), []
+    for month in months_between(ahead.start, ahead.end, book.rules.zone):
+        least: Spending | None = None
+        for number, series in enumerate(book.accounted_endpoints()):
+            spending = budgets.outlook(series, month)
+            if spending is not None and (least is None or spending.after < least.after):
+                least = spending
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if least is not None:
+            found.append(_spending_document(month, least))
+    return found
+
+
 # -- documents -------------------------------------------------------------------------------------
 
 
@@ -290,15 +377,19 @@ def _freeze_document(desk: _Desk, window: Interval) -> Document | None:
 def _budget_documents(desk: _Desk, asked: Declaration) -> list[Document]:
     """Per month and series: what is left now, what is planned and reserved, what would be left."""
     return [
-        {
-            "month": str(month),
-            "series": snapshot.series_document(spending.series),
-            "remaining_s": snapshot.seconds(spending.remaining),
-            "planned_s": snapshot.seconds(spending.planned),
-            "reserved_s": snapshot.seconds(spending.reserved),
-            "after_s": snapshot.seconds(spending.after),
-            "forecast_s": snapshot.seconds(spending.forecast),
-        }
+        _spending_document(month, spending)
         for month, found in desk.spendings(asked)
         for spending in found
     ]
+
+
+def _spending_document(month: Month, spending: Spending) -> Document:
+    return {
+        "month": str(month),
+        "series": snapshot.series_document(spending.series),
+        "remaining_s": snapshot.seconds(spending.remaining),
+        "planned_s": snapshot.seconds(spending.planned),
+        "reserved_s": snapshot.seconds(spending.reserved),
+        "after_s": snapshot.seconds(spending.after),
+        "forecast_s": snapshot.seconds(spending.forecast),
+    }

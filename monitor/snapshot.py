@@ -23,7 +23,7 @@ from monitor.core.interval import BEGINNING, MICROSECOND, Interval
 from monitor.core.lifecycle import holdername_lifecycle, lifecycle
 from monitor.core.maps import Taken
 from monitor.core.month import Month, show_instant
-from monitor.core.notice import Notice
+from monitor.core.notice import Notice, NoticeDay
 from monitor.core.outage import Class, SeriesOutage
 from monitor.core.planning import EVIDENCE
 from monitor.core.reconcile import Found
@@ -611,6 +611,11 @@ def notice_document(notice: Notice, enough: bool, notify_before: datetime) -> Do
         "enough": enough,
         "notify_before": show_instant(notify_before),
     }
+
+
+def notice_days_document(days: Iterable[NoticeDay]) -> list[Document]:
+    """How notice was counted: each day, whether it counts, and why."""
+    return [{"day": one.day.isoformat(), "counts": one.counts, "why": one.why} for one in days]
 
 
 def taken_document(taken: Taken) -> Document:

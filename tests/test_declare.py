@@ -391,8 +391,8 @@ def test_downtime_in_a_freeze_needs_a_reason(book: Book) -> None:
     with pytest.raises(UsageError) as caught:
         say(book, declare.declared, **frozen, notified_at=TOLD)
     assert str(caught.value) == (
-        "the window touches the change freeze of 2026-12-24 to 2027-01-02: choose another time"
-        " (monitor downtime plan shows some), or give the reason why it must be then"
+        "override_freeze: the window touches the change freeze of 2026-12-24 to 2027-01-02:"
+        " choose another time (monitor downtime plan shows some), or give the reason why it must be then"
         " (--override-freeze REASON), which is recorded"
     )
     fact = say(

@@ -86,6 +86,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "overview",
         "slo",
         "downtime.list",
+        "downtime.calendar",
         "downtime.plan",
         "downtime.show",
         "downtime.pack",

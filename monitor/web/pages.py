@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -61,7 +61,10 @@ def environment() -> Environment:
         names=words.names,
         local=lambda instant: words.local(instant, ZONE),
         when=when,
-        day=day,
+        date=date_words,
+        lasting=lasting,
+        month=month_words,
+        span=span,
     )
     made.globals.update(
         version=__version__,
@@ -74,24 +77,71 @@ def environment() -> Environment:
 
 
 def when(instant: str | None, none: str = words.NOTHING) -> Markup:
-    """An instant as UK clocks show it, with UTC where the pointer rests.
-
-    >>> when("2026-06-01T08:30:00Z").striptags()
-    '1 Jun 2026, 09:30:00 BST'
-    """
+    """An instant as UK clocks show it, with UTC where the pointer rests."""
     if instant is None:
         return Markup(none)
-    at = datetime.fromisoformat(instant)
-    shown = civil(at, ZONE)
-    return Markup('<time datetime="{}" title="{} UTC">{} {}</time>').format(
-        instant, f"{at:%Y-%m-%d %H:%M:%S}", shown.day, f"{shown:%b %Y, %H:%M:%S %Z}"
+    utc = f"{datetime.fromisoformat(instant):%Y-%m-%d %H:%M:%S}"
+    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+        instant, utc, when_words(instant)
     )
 
 
-def day(instant: str) -> str:
-    """The UK date of an instant: `Mon 1 Jun 2026`."""
+def when_words(instant: str) -> str:
+    """An instant as UK clocks show it.
+
+    >>> when_words("2026-06-01T08:30:00Z")
+    '1 Jun 2026, 09:30:00 BST'
+    """
     shown = civil(datetime.fromisoformat(instant), ZONE)
+    return f"{shown.day} {shown:%b %Y, %H:%M:%S %Z}"
+
+
+def lasting(seconds: int) -> str:
+    """Whole seconds in words; of more than two days, days and hours. `monitor.js` says the same.
+
+    >>> lasting(59), lasting(7260), lasting(180_000)
+    ('59s', '2h 01m 00s', '2 days 2h')
+    """
+    if seconds < 2 * 86_400:
+        return words.duration(seconds)
+    return f"{seconds // 86_400} days {seconds // 3600 % 24}h"
+
+
+def month_words(month: str) -> str:
+    """A month, as `2026-06`, in words.
+
+    >>> month_words("2026-06")
+    'June 2026'
+    """
+    return f"{date.fromisoformat(f'{month}-01'):%B %Y}"
+
+
+def date_words(day: str) -> str:
+    """A UK date, as `2026-06-01`, in words.
+
+    >>> date_words("2026-06-01")
+    'Mon 1 Jun 2026'
+    """
+    shown = date.fromisoformat(day)
     return f"{shown:%a} {shown.day} {shown:%b %Y}"
+
+
+def span(window: Mapping[str, str]) -> Markup:
+    """A window as UK clocks show it; of one day, that day is told once.
+
+    >>> span({"start": "2026-06-01T08:30:00Z", "end": "2026-06-01T10:00:00Z"}).striptags()
+    'Mon 1 Jun 2026, 09:30 to 11:00 BST'
+    """
+    start, end = (civil(datetime.fromisoformat(window[key]), ZONE) for key in ("start", "end"))
+    zone = "" if start.tzname() == end.tzname() else f" {start:%Z}"
+    last = "" if start.date() == end.date() else f"{date_words(end.date().isoformat())}, "
+    return Markup('<time datetime="{}">{}, {}</time> to <time datetime="{}">{}</time>').format(
+        window["start"],
+        date_words(start.date().isoformat()),
+        f"{start:%H:%M}{zone}",
+        window["end"],
+        f"{last}{end:%H:%M %Z}",
+    )
 
 
 def seconds_between(start: str, end: str) -> int:
@@ -121,8 +171,10 @@ def page(
     *,
     status: HTTPStatus = HTTPStatus.OK,
     address: str | None = None,
+    section: str | None = None,
 ) -> web.Response:
-    """A page of one template. `address`: where it can be had again, if not from where it was asked.
+    """A page of one template. `address`: where it can be had again, if not from where it was asked;
+    `section`: the address of the page to which it belongs, if its own does not say so.
 
     Around it stand the frame and, for somebody who logged in, the token of their forms. Visitors who
     are not known yet see neither.
@@ -139,6 +191,7 @@ def page(
             frame=None if visitor is None else request.app[FRAME](),
             path=request.path,
             address=address or request.path_qs,
+            section=section or f"/{request.path.split('/')[1]}",
             navigation=NAVIGATION,
             **context,
         )

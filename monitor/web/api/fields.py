@@ -87,6 +87,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "ids": Meaning("numbers of dead alerts", [3]),
     "reference": Meaning("the reference of the technical change that explains it", "TC-12"),
     "limit": Meaning("how many rows at most", 100),
+    "weeks": Meaning("how many weeks, from the Monday of this one", 8),
     "offset": Meaning("how many rows to pass over", 0),
     "environment": Meaning("only endpoints of this environment", "live", ("live", "test")),
     "after": Meaning("only facts numbered above this", 0),

@@ -402,11 +402,12 @@ VERSION = document(
 )
 _NOTICE = {"days": WHOLE, "needed": WHOLE, "enough": FLAG, "notify_before": INSTANT}
 NOTICE = document(**_NOTICE)
+DECLARATION_STATE = one_of(
+    "draft", "notified", "active", "completion_due", "completed", "cancelled", "ended"
+)
 DECLARATION_BARE = document(
     id=TEXT,
-    state=one_of(
-        "draft", "notified", "active", "completion_due", "completed", "cancelled", "ended"
-    ),
+    state=DECLARATION_STATE,
     kind=one_of(*Kind),
     window=ref("Window"),
     scope=ref("Scope"),
@@ -434,6 +435,32 @@ _SPENDING = {
     "after_s": SECONDS,
     "forecast_s": SECONDS,
 }
+DECLARATION_SHOWN = _and(DECLARATION, notice_days=each(document(day=DAY, counts=FLAG, why=TEXT)))
+CALENDAR = document(
+    now=INSTANT,
+    today=DAY,
+    earliest=maybe(DAY),
+    rule=TEXT,
+    days=each(
+        document(
+            day=DAY,
+            working=FLAG,
+            bank_holiday=FLAG,
+            frozen=FLAG,
+            change_windows=each(ref("Window")),
+            downtime=each(
+                document(
+                    id=TEXT,
+                    kind=one_of(*Kind),
+                    state=DECLARATION_STATE,
+                    start=INSTANT,
+                    end=INSTANT,
+                )
+            ),
+        )
+    ),
+    budget=each(document(month=MONTH, series=ref("Series"), **_SPENDING)),
+)
 PLAN = document(
     ok=FLAG,
     now=INSTANT,
@@ -655,6 +682,8 @@ COMPONENTS: dict[str, Schema] = {
     "Notice": NOTICE,
     "DeclarationBare": DECLARATION_BARE,
     "Declaration": DECLARATION,
+    "DeclarationShown": DECLARATION_SHOWN,
+    "Calendar": CALENDAR,
     "Plan": PLAN,
     "Taken": TAKEN,
     "Pack": PACK,

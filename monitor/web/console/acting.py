@@ -14,27 +14,17 @@ from monitor.errors import StoreError, UnknownName, UsageError
 from monitor.snapshot import Document
 from monitor.web.guard import VISITOR, By
 from monitor.web.keys import ASK
+from monitor.web.pages import when_words
 
 Faults = dict[str, str]
 """Field of a form to what is wrong with it; the field "" is the form as a whole."""
 
 _NAMED = re.compile(r"(?:[a-z]+\.[a-z_]+: )?([a-z_]+): ")
-_COMMAND = re.compile(r",? (?:\(monitor [^()]*(?:\([^()]*\))?\)|then: monitor .*)")
-_OPTION = re.compile(r"without --override-freeze REASON")
+_COMMAND = re.compile(r"[,;]? (?:\(monitor [^()]*(?:\([^()]*\))?\)|[a-z ]+: monitor .*)")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_OPTION = re.compile(r" (?:without --override-freeze REASON|\(--override-freeze REASON\))")
 
 log = structlog.get_logger(__name__)
-
-
-async def asked(
-    request: web.Request, operation: str, arguments: Mapping[str, Any] | None = None
-) -> Document:
-    """The document of an operation. Raises HTTPNotFound for an unknown name, else HTTPBadRequest."""
-    try:
-        return await request.app[ASK](operation, arguments or {}, request[VISITOR].name)
-    except UnknownName:
-        raise web.HTTPNotFound from None
-    except UsageError as trouble:
-        raise web.HTTPBadRequest(reason=" ".join(str(trouble).split())) from None
 
 
 def writer(request: web.Request) -> str:
@@ -64,7 +54,7 @@ async def done(
         log.info("request_refused", operation=operation, author=author, why=why)
         named = _NAMED.match(why)
         if named is not None and named[1] in fields:
-            return {}, {named[1]: plainly(why[named.end() :])}
+            return {}, {named[1]: _of_field(plainly(why[named.end() :]))}
         if isinstance(wrong, UnknownName):
             raise web.HTTPNotFound from None
         return {}, {"": plainly(why)}
@@ -74,15 +64,23 @@ async def done(
         raise web.HTTPServiceUnavailable(reason=f"{reason}; nothing was kept") from trouble
 
 
+def _of_field(what: str) -> str:
+    """A fault as it stands beside its field, which it need not name."""
+    return f"this {what}" if what.startswith(("is ", "must ")) else what
+
+
 def plainly(text: str) -> str:
-    """A message without advice about the command line.
+    """A message without advice about the command line, and its instants as UK clocks show them.
 
     >>> plainly("cause (monitor incident update --cause)")
     'cause'
     >>> plainly("attach guids.xlsx, then: monitor incident report I-1 --ticket REF")
     'attach guids.xlsx'
+    >>> plainly("before 2026-06-01T16:00:00Z")
+    'before 1 Jun 2026, 17:00:00 BST'
     """
-    return _OPTION.sub("without a reason to override it", _COMMAND.sub("", text))
+    text = _OPTION.sub("", _COMMAND.sub("", text))
+    return _INSTANT.sub(lambda found: when_words(found[0]), text)
 
 
 async def form_of(request: web.Request, fields: Collection[str]) -> dict[str, str]:
@@ -106,6 +104,3 @@ def filled(form: Mapping[str, str]) -> dict[str, Any]:
 def see(address: str) -> web.Response:
     """What follows a form that was taken: a page that may be reloaded."""
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: address})
-
-
-__all__ = ["Faults", "asked", "done", "filled", "form_of", "plainly", "see", "writer"]

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from monitor.snapshot import Document
-from monitor.web.console.acting import Faults, asked, done, filled, form_of, plainly, see, writer
+from monitor.web.console.acting import Faults, done, filled, form_of, plainly, see, writer
+from monitor.web.console.asking import asked
 from monitor.web.keys import FRAME
 from monitor.web.pages import page
 

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from monitor.errors import MonitorError
 from monitor.report.packs import guids_csv, guids_xlsx, pack_files, zipped
-from monitor.web.console.acting import asked
+from monitor.web.console.asking import asked
 from monitor.web.problem import Handler
 
 _FILES: Mapping[str, tuple[Callable[[Any], bytes], str]] = {

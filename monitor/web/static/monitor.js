@@ -24,6 +24,7 @@
 
   const lasting = (seconds) => {
     const two = (number) => String(number).padStart(2, "0");
+    if (seconds >= 2 * 86_400) return `${Math.floor(seconds / 86_400)} days ${Math.floor(seconds / 3600) % 24}h`;
     const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60, rest = seconds % 60;
     if (hours) return `${hours}h ${two(minutes)}m ${two(rest)}s`;
     return minutes ? `${minutes}m ${two(rest)}s` : `${rest}s`;
@@ -77,7 +78,7 @@
     return (root) => alike(root)[place];
   };
 
-  const plain = (element) => element.textContent.replace(/\d+h \d+m \d+s|\d+m \d+s|\d+s/g, "").replace(/\s+/g, " ").trim();
+  const plain = (element) => element.textContent.replace(/\d+ days \d+h|\d+h \d+m \d+s|\d+m \d+s|\d+s/g, "").replace(/\s+/g, " ").trim();
 
   const swap = (old, next) => {
     // Clocks run here too, so markup differs by their text alone: such a region is left as it is.
@@ -195,6 +196,7 @@
         if (!answer.ok) throw new Error(`status ${answer.status}`);
         const fetched = new DOMParser().parseFromString(await answer.text(), "text/html");
         place.replaceChildren(...document.adoptNode(fetched.body).childNodes);
+        say(place.querySelector("[data-said]")?.textContent ?? "");
       } catch (error) {
         if (error.name !== "AbortError") place.textContent = "Could not be judged just now; use the button Judge.";
       }

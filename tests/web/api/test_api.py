@@ -37,6 +37,8 @@ READS = (
     "/incidents?state=closed",
     "/incidents/I-1",
     "/incidents/I-1/pack?expected_resolution=2026-03-10T12:00",
+    "/calendar",
+    "/calendar?weeks=2",
     "/declarations",
     "/declarations?all=true",
     "/declarations/D-1",
