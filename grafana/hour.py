@@ -204,9 +204,11 @@ class Hour:
             store, [self.receiver], self.clock, on_outcome=self.telemetry.delivered
         )
 
-    async def ask(self, operation: str, arguments: Mapping[str, Any], author: str) -> Document:
+    async def ask(
+        self, operation: str, arguments: Mapping[str, Any], author: str, **more: Any
+    ) -> Document:
         """One of the operations that the command line and the API are made of."""
-        return await perform(self.desk, operation, arguments, author=author)
+        return await perform(self.desk, operation, arguments, author=author, **more)
 
     async def play(self, path: Path, look: Look | None = None) -> None:
         """Live through the hour; what is scraped goes into a file, fit for promtool."""

@@ -183,8 +183,7 @@ def ribbon(title: str, about: str, queries: Sequence[Query], height: int = 8) ->
     panel = _begun(statetimeline.Panel(), title, about, queries, (24, height))
     panel.mappings([STATE_WORDS]).unit("none").thresholds(thresholds((None, GREY)))
     panel.show_value(shapes.VisibilityMode.AUTO).merge_values(True).row_height(0.8)
-    panel.no_value("no data: nothing was scraped")
-    panel.legend(_legend())
+    panel.no_value("no data: nothing was scraped").per_page(25).legend(_legend())
     return panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
 
 
@@ -282,8 +281,7 @@ def matrix(
     """A table of one query: a row for each value of one label, a column for each of another."""
     panel = _begun(table.Panel(), title, about, [query], (12, height))
     panel.no_value("no data").unit(unit).thresholds(thresholds((None, GREY)))
-    options = {"rowField": row, "columnField": column, "valueField": "Value"}
-    panel.with_transformation(models.DataTransformerConfig("groupingToMatrix", options=options))
+    _transformed(panel, "groupingToMatrix", rowField=row, columnField=column, valueField="Value")
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -291,22 +289,24 @@ def _joined(panel: Panel, key: str, queries: Sequence[Query], labels: Sequence[s
     """Columns named as the queries are. One query needs no joining: its column is `Value`."""
     named = [query.name for query in queries if query.name]
     if len(queries) > 1:
-        options = {"byField": key, "mode": "outer"}
-        panel.with_transformation(models.DataTransformerConfig("joinByField", options=options))
+        _transformed(panel, "joinByField", byField=key, mode="outer")
         values = [f"Value #{chr(ord('A') + place)}" for place in range(len(queries))]
     else:
         values = ["Value"] if named else []
     shown = [*labels, *values]
-    renamed = dict(zip(values, named, strict=True))
-    panel.with_transformation(
-        models.DataTransformerConfig("filterFieldsByName", options={"include": {"names": shown}})
+    _transformed(panel, "filterFieldsByName", include={"names": shown})
+    return _transformed(
+        panel,
+        "organize",
+        indexByName={name: place for place, name in enumerate(shown)},
+        renameByName=dict(zip(values, named, strict=True)),
+        excludeByName={},
     )
-    options = {
-        "indexByName": {name: place for place, name in enumerate(shown)},
-        "renameByName": renamed,
-        "excludeByName": {},
-    }
-    return panel.with_transformation(models.DataTransformerConfig("organize", options=options))
+
+
+def _transformed(panel: Panel, name: str, **options: Any) -> Panel:
+    """The panel with one more step between its answers and what is shown."""
+    return panel.with_transformation(models.DataTransformerConfig(name, options=options))
 
 
 def column(

@@ -13,26 +13,34 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ruamel.yaml import YAML
+
 from grafana.prometheus import Prometheus, prometheus
+from monitor.adapters.socket import call, socket_path
 from tests.e2e.processes import LONGEST, Daemon, Sandbox, daemon, sandbox, wait_for
 from tests.grafana.panels import substituted
 from tests.grafana.test_hour import CLASSES, COLUMNS, EVERY_QUERY, title
 from tests.tools import free_port, need
 
+SHIPPED = Path(__file__).resolve().parents[2] / "config" / "prometheus" / "prometheus.yaml"
 MAY_BE_EMPTY = {"Trouble with wall-clock jobs A"}
 """There is nothing to show while nothing is wrong."""
 RATE = "10s"
 
 
 def configuration(place: Sandbox, running: Daemon) -> str:
-    """A scrape every second, fast enough for a test, with the token that the sandbox keeps."""
-    job = {
-        "job_name": "monitor",
-        "scrape_interval": "1s",
-        "authorization": {"credentials_file": str(place.folder / "token")},
-        "static_configs": [{"targets": [running.url.removeprefix("http://")]}],
-    }
-    return json.dumps({"scrape_configs": [job]})
+    """The shipped example and its rules, fast enough for a test, with the sandbox's own token."""
+    document = YAML(typ="safe").load(SHIPPED.read_text(encoding="utf-8"))
+    (job,) = (one for one in document["scrape_configs"] if one["job_name"] == "monitor")
+    job["authorization"]["credentials_file"] = str(place.folder / "token")
+    job["static_configs"][0]["targets"] = [running.url.removeprefix("http://")]
+    return json.dumps(
+        {
+            "global": dict.fromkeys(document["global"], "1s"),
+            "rule_files": [str(SHIPPED.parent / name) for name in document["rule_files"]],
+            "scrape_configs": [job],
+        }
+    )
 
 
 def now() -> datetime:
@@ -45,14 +53,19 @@ def value(asked: Prometheus, expr: str) -> float | None:
     return found[0].value if found else None
 
 
-def declare(running: Daemon, name: str, endpoint: str, start: datetime, end: datetime) -> None:
+def declare(place: Sandbox, name: str, endpoint: str, start: datetime, end: datetime) -> None:
     """A declared window for an emergency, of which MaPS was told just now."""
-    done = running.run(
-        "downtime", "declare", "--id", name, "--endpoints", endpoint, "--start", start.isoformat(),
-        "--end", end.isoformat(), "--kind", "emergency", "--reason", "a certificate ran out",
-        "--notified-at", now().isoformat(), "--ticket", "PDP-1", "--author", "ops",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    window = {
+        "id": name,
+        "endpoints": [endpoint],
+        "start": start.isoformat(),
+        "end": end.isoformat(),
+        "kind": "emergency",
+        "reason": "a certificate ran out",
+        "notified_at": now().isoformat(),
+        "ticket": "PDP-1",
+    }
+    call(socket_path(place.folder / "monitor.db"), "downtime.declare", window, "ops")
 
 
 def still_empty(asked: Prometheus, month: str) -> list[str]:
@@ -75,10 +88,10 @@ def empty(asked: Prometheus, month: str) -> list[str]:
     return found
 
 
-def break_one(place: Sandbox, running: Daemon, asked: Prometheus) -> None:
+def break_one(place: Sandbox, asked: Prometheus) -> None:
     """view-main is down and known to be; pat-main is in a declared window; another is to come."""
-    declare(running, "D-1", "pat-main", now(), now() + timedelta(minutes=10))
-    declare(running, "D-2", "pat-main", now() + timedelta(days=9), now() + timedelta(days=9.1))
+    declare(place, "D-1", "pat-main", now(), now() + timedelta(minutes=10))
+    declare(place, "D-2", "pat-main", now() + timedelta(days=9), now() + timedelta(days=9.1))
     place.fail("view-main", "refuse")
     wait_for(
         "an open incident in Prometheus",
@@ -128,7 +141,7 @@ def test_every_query_finds_what_a_real_daemon_tells(tmp_path: Path) -> None:
         ) as asked,
     ):
         wait_for("a scrape", lambda: value(asked, 'monitor_incidents{state="open"}') is not None)
-        break_one(place, running, asked)
+        break_one(place, asked)
         assert still_empty(asked, month) == []
         place.heal("view-main")
         wait_for(
