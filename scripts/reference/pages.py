@@ -10,6 +10,7 @@ from monitor.cli.docs import reference as commands
 from scripts.reference.configuration import configuration
 from scripts.reference.exits import exits
 from scripts.reference.facts import facts
+from scripts.reference.http import http
 from scripts.reference.reasons import reasons
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -20,6 +21,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "configuration.md": configuration,
         "exit-codes.md": exits,
         "facts.md": facts,
+        "http.md": http,
         "reasons.md": reasons,
     }
 )
