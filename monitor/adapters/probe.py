@@ -28,7 +28,15 @@ from yarl import URL
 from monitor.adapters.identity import Identity
 from monitor.adapters.tls import PROBE, Contexts, Seen
 from monitor.core.endpoint import Endpoint, Service
-from monitor.core.verdict import REFUSAL_STATUSES, Evidence, Phases, Reason, TlsFacts, refuses
+from monitor.core.verdict import (
+    REFUSAL_STATUSES,
+    Evidence,
+    HttpFacts,
+    Phases,
+    Reason,
+    TlsFacts,
+    refuses,
+)
 from monitor.ports import Clock
 
 _HEAD = 2048
@@ -67,6 +75,9 @@ class _Answer:
     status: int | None = None
     head: str = ""
     retry_after: str | None = None
+    version: str | None = None
+    length: int | None = None
+    read: int = 0
 
 
 class AiohttpProber:
@@ -157,6 +168,8 @@ class AiohttpProber:
             request_id=request_id,
             phases=_phases(seen, answer, ended),
             tls=TlsFacts(seen.version, seen.cipher, seen.chain, seen.alert),
+            http=HttpFacts(answer.version, answer.length, answer.read),
+            address=seen.address,
         )
 
     async def _exchange(
@@ -181,6 +194,9 @@ class AiohttpProber:
         ) as response:
             answer.head_at = perf_counter()
             answer.status = response.status
+            answer.length = response.content_length
+            if response.version is not None:
+                answer.version = f"{response.version.major}.{response.version.minor}"
             retry_after = response.headers.get("Retry-After")
             if retry_after is not None:
                 # Bytes that are no text come as lone surrogates, which nothing can write down.
@@ -196,6 +212,7 @@ class AiohttpProber:
         try:
             while left > 0 and (chunk := await response.content.read(left)):
                 left -= len(chunk)
+                answer.read += len(chunk)
                 if len(head) < _HEAD and response.status in REFUSAL_STATUSES:
                     head += chunk[: _HEAD - len(head)]
         except (aiohttp.ClientError, OSError):

@@ -51,6 +51,7 @@ class Seen:
     alert: str | None = None
     error: str | None = None
     received: bool = False
+    address: str | None = None
     sockets: list[socket.socket] = field(default_factory=list)
 
 
@@ -72,6 +73,7 @@ class Recorder(ssl.SSLObject):
             seen = self._seen = PROBE.get()
             seen.tls_started, seen.tls_ended = perf_counter(), None
             seen.alert = seen.error = None
+            seen.address = _peer(seen.sockets)
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -105,6 +107,16 @@ class Recorder(ssl.SSLObject):
         cipher = self.cipher()
         seen.cipher = None if cipher is None else cipher[0]
         seen.chain = _chain_facts(_unverified_chain(self))
+
+
+def _peer(sockets: Sequence[socket.socket]) -> str | None:
+    """The address of the one socket that is connected; of several the others lost the race."""
+    for one in reversed(sockets):
+        try:
+            return str(one.getpeername()[0])
+        except OSError:
+            continue
+    return None
 
 
 def _note_error(seen: Seen, error: ssl.SSLError) -> None:

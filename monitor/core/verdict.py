@@ -111,13 +111,25 @@ class TlsFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpFacts:
+    """What the answer was like, as far as one came. `read` is what was read of its body, in bytes.
+
+    `version` is such as `1.1`; `length` is what Content-Length says.
+    """
+
+    version: str | None = None
+    length: int | None = None
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What one probe saw, before it is judged.
 
     `at` is the start, `duration` the whole in seconds. `failure` is the reason why there was no
     HTTP answer, else None and `status` is set. `head` is the first bytes of the body as text, only
     kept when the status is one with which gateways refuse certificates. `request_id` is the
-    X-Request-ID.
+    X-Request-ID, `address` the IP address that was connected to.
     """
 
     endpoint: str
@@ -131,6 +143,8 @@ class Evidence:
     request_id: str = ""
     phases: Phases = Phases()
     tls: TlsFacts = TlsFacts()
+    http: HttpFacts = HttpFacts()
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

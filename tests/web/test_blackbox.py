@@ -3,9 +3,9 @@
 import doctest
 from dataclasses import replace
 
-from monitor.core.verdict import Evidence, Reason, TlsFacts, judge
+from monitor.core.verdict import Evidence, HttpFacts, Reason, TlsFacts, judge
 from monitor.web import blackbox
-from monitor.web.blackbox import exposition
+from monitor.web.blackbox import address_hash, exposition
 from tests.web.samples import Samples, families
 from tests.web.world import EXPECTATION, ISSUER, evidence
 
@@ -64,3 +64,23 @@ def test_an_unheard_of_tls_version_is_shown_as_it_is() -> None:
     """What is not of the usual form is passed on unchanged."""
     odd = replace(evidence("a"), tls=TlsFacts(version="QUIC"))
     assert shown(odd)("probe_tls_version_info", version="QUIC") == 1
+
+
+def test_a_refusal_in_the_text_of_an_answer_is_a_failed_expression() -> None:
+    """A proxy that refuses our certificate with a page: what the exporter would find by its regex."""
+    gone = EXPECTATION.__class__("GET", frozenset({400}), EXPECTATION.impaired_above, ("no cert",))
+    refused = replace(evidence("a"), status=400, head="<p>no cert</p>")
+    text, _ = exposition(refused, judge(refused, gone), "")
+    seen = Samples(families(text.decode()))
+    assert seen("probe_failed_due_to_regex") == 1
+    assert seen("probe_success") == 0
+
+
+def test_an_answer_of_unknown_length_is_minus_one() -> None:
+    """As the exporter has it; and an IPv6 address has its protocol and its hash."""
+    seen = shown(replace(evidence("a"), http=HttpFacts("1.1", None, 12), address="fe80::1%eth0"))
+    assert seen("probe_http_content_length") == -1
+    assert seen("probe_http_uncompressed_body_length") == 12
+    assert seen("probe_http_version") == 1.1
+    assert seen("probe_ip_protocol") == 6
+    assert seen("probe_ip_addr_hash") == address_hash("fe80::1") != 0

@@ -6,13 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+import pytest
 from ruamel.yaml import YAML
 
+from monitor.core.verdict import Evidence
 from monitor.snapshot import month_rows
 from monitor.web.app import Health, WebServer, build_app
 from monitor.web.tokens import Tokens, create_token
 from tests.tools import find, free_port, need
-from tests.web.world import World
+from tests.web.world import World, evidence
 
 PATIENCE = 30.0
 
@@ -90,6 +92,89 @@ async def test_prometheus_scrapes_and_answers(world: World, tmp_path: Path) -> N
             assert float(value) == float(printed_best(world))
             down = 'monitor_endpoint_state{endpoint="find-main"} == 1'
             assert await answered(session, url, down) == {"down": "1"}
+    finally:
+        prometheus.terminate()
+        await prometheus.wait()
+        await server.stop()
+
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "prometheus"
+
+
+def shipped(directory: Path, port: int, secret: str) -> Path:
+    """The configuration and rules that are shipped, with this address and token, without patience."""
+    (directory / "token").write_text(secret)
+    (directory / "monitor.rules.yaml").write_text((EXAMPLE / "monitor.rules.yaml").read_text())
+    text = (EXAMPLE / "prometheus.yaml").read_text()
+    for there, here in (
+        ("/etc/prometheus/monitor.token", str(directory / "token")),
+        ("127.0.0.1:9464", f"127.0.0.1:{port}"),
+        ("_interval: 15s", "_interval: 1s"),
+        ("scrape_interval: 1m", "scrape_interval: 1s"),
+        ("scrape_timeout: 20s", "scrape_timeout: 1s"),
+    ):
+        assert there in text
+        text = text.replace(there, here)
+    settings = YAML(typ="safe").load(text)
+    del settings["alerting"]
+    path = directory / "prometheus.yml"
+    path.write_text(json.dumps(settings))
+    return path
+
+
+async def series(session: aiohttp.ClientSession, url: str, query: str) -> list[dict[str, str]]:
+    """The labels of an instant query's series, once there are any."""
+    while True:
+        with suppress(aiohttp.ClientConnectionError):
+            async with session.get(url, params={"query": query}) as answer:
+                if answer.status == 200 and (found := (await answer.json())["data"]["result"]):
+                    return [one["metric"] for one in found]
+        await asyncio.sleep(0.1)
+
+
+async def test_the_shipped_rules_work_on_what_is_told(world: World, tmp_path: Path) -> None:
+    """The example scrapes metrics and probes; recordings have Sloth's labels, an outage is pending."""
+    need("prometheus")
+
+    async def probe(name: str) -> Evidence:
+        return evidence(name)
+
+    world.probe = probe
+    secret, entry = create_token("prometheus", "read")
+    with (tmp_path / "tokens.yaml").open("w") as file:
+        YAML().dump([entry], file)
+    tokens = Tokens(tmp_path / "tokens.yaml")
+    server = WebServer(
+        build_app(world, world.metrics(), Health(), tokens, world.ask), "127.0.0.1", 0
+    )
+    await server.start()
+    port = free_port()
+    prometheus = await asyncio.create_subprocess_exec(
+        str(find("prometheus")),
+        f"--config.file={shipped(tmp_path, server.port, secret)}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=error",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}/api/v1/query"
+    try:
+        async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+            (down,) = await series(session, url, 'ALERTS{alertname="MonitorEndpointDown"}')
+            assert (down["endpoint"], down["class"]) == ("find-main", "undeclared")
+            budgets = await series(session, url, "slo:period_error_budget_remaining:ratio")
+            assert {(one["sloth_service"], one["sloth_id"]) for one in budgets} == {
+                (name, f"{name}-availability") for name in ("find-main", "view-main", "pat-main")
+            }
+            labels = '{sloth_service="find-main",sloth_slo="availability"}'
+            (rate,) = (
+                await answered(session, url, f"slo:current_burn_rate:ratio{labels}")
+            ).values()
+            assert float(rate) == pytest.approx(180 / 300 / 0.005)
+            probed = await series(session, url, 'probe_success{job="monitor-probe"} == 1')
+            assert {(one["instance"], one["endpoint"]) for one in probed} <= {
+                (name, name) for name in ("find-main", "view-main", "pat-main")
+            }
     finally:
         prometheus.terminate()
         await prometheus.wait()
