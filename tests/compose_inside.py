@@ -40,6 +40,7 @@ def main(folder: Path) -> dict[str, Any]:
             "targets": wait_for("every target", targets),
             "open": wait_for("the incident in Prometheus", incidents),
             "alertmanagers": wait_for("Prometheus to find it", alertmanagers),
+            "rules": len(prometheus("rules")["groups"]),
         }
 
 

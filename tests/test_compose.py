@@ -145,5 +145,6 @@ def test_what_it_starts_finds_one_another(tmp_path: Path) -> None:
     assert found["healthy"] == ["alertmanager", "monitor", "prometheus", "sandbox"]
     assert found["targets"] == {"alertmanager": "up", "monitor": "up", "prometheus": "up"}
     assert found["alertmanagers"] == ["http://alertmanager:9093/api/v2/alerts"]
+    assert found["rules"] > 0
     assert found["open"] == "1"
     assert "MonitorIncident" in found["told"]
