@@ -218,6 +218,7 @@ class Daemon:
             wake=lambda: self._dispatching[0].wake(),
             probe=self._probe_now,
             warnings=self._warnings,
+            seen=telemetry.last,
             identities=lambda: [identity_document(one) for one in self._contexts.identities],
         )
 

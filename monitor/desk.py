@@ -54,6 +54,7 @@ class Desk:
 
     `probe` asks one configured endpoint now, without recording anything; None where nothing can probe.
     `settings` answers the settings in force now; `wake` tells the dispatcher that something is queued.
+    `seen` answers the last probe of an endpoint, with the TLS of its last handshake; None: none yet.
     `identities` are documents of the client material in use (`identity.identity_document`).
     """
 
@@ -66,4 +67,5 @@ class Desk:
     wake: Callable[[], None] = lambda: None
     probe: Callable[[str], Awaitable[Evidence]] | None = None
     warnings: Callable[[], Sequence[str]] = tuple
+    seen: Callable[[str], Evidence | None] = lambda _: None
     identities: Callable[[], Sequence[Mapping[str, Any]]] = tuple

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from monitor import declare, findings, glance, paperwork, planning, ribbons, snapshot, why
+from monitor import declare, detail, findings, glance, paperwork, planning, ribbons, snapshot, why
 from monitor.core import returns
 from monitor.core.alert import Event
 from monitor.core.book import Book
@@ -518,6 +518,26 @@ def _month_rows(call: Call, month: Month, which: Sequence[Series]) -> list[Docum
     return snapshot.slo_rows(call.book, which, month, call.now)
 
 
+@_operation(
+    "month.detail",
+    "a month closely: seal, outages, incidents, and one endpoint minute by minute",
+    month=NEEDED,
+    endpoint=TEXT,
+)
+async def _month_detail(call: Call) -> Document:
+    from monitor import monthly
+    from monitor.report import content  # seldom needed
+
+    book, now = call.book, call.now
+    month = Month.parse(call.given.needed("month"), book.rules.zone)
+    endpoint = _endpoint(call)
+    chosen = None if endpoint is None else _which(call, By.ENDPOINT)[0]
+    rows = await _gently(
+        _every_outage_series(book), lambda some: content.outages(book, some, month, now)
+    )
+    return monthly.detail(book, month, chosen, now, monthly.numbered(rows))
+
+
 # -- declarations of downtime ----------------------------------------------------------------------
 
 
@@ -901,19 +921,23 @@ def _outage_series(call: Call) -> list[Series]:
     by = _by(call)
     if by is not None:
         return _which(call, by)
-    which = _which(call, By.ENDPOINT)
     if "endpoint" in call.given:
-        return which
+        return _which(call, By.ENDPOINT)
+    return _every_outage_series(call.book)
+
+
+def _every_outage_series(book: Book) -> list[Series]:
+    """The endpoints, and the holdernames of which more is asserted."""
     asserted = [
         series
-        for series in call.book.accounted_holdernames()
+        for series in book.accounted_holdernames()
         if series.holdername is not None
         and any(
             one.withdrawn_at is None and one.concerns(series.holdername, series.service)
-            for one in call.book.assertions.values()
+            for one in book.assertions.values()
         )
     ]
-    return [*which, *asserted]
+    return [*book.accounted_endpoints(), *asserted]
 
 
 @_operation("assertion.list", "outages that were asserted, with those withdrawn")
@@ -1190,6 +1214,21 @@ async def _observations(call: Call) -> Document:
         "truncated": len(samples) > limit,
         "observations": [snapshot.sample_document(sample) for sample in kept],
     }
+
+
+@_operation(
+    "endpoint.detail",
+    "one endpoint closely: its last probe, durations of the last day, outages and budget",
+    endpoint=NEEDED,
+)
+async def _detail(call: Call) -> Document:
+    endpoint = _endpoint(call)
+    assert endpoint is not None
+    look = partial(call.desk.store.observations, endpoint, call.now - detail.DAY, call.now)
+    samples = await _in_thread(look)
+    last = call.desk.seen(endpoint)
+    book, memory = call.book, _memory(call)
+    return detail.detail(book, memory, endpoint, call.now, last=last, samples=samples)
 
 
 @_operation(

@@ -113,16 +113,17 @@ async def test_what_is_owed_stands_in_order_of_its_time(past: Past) -> None:
         ("report", "I-3", True),
         ("report", "I-4", True),
         ("complete", "D-3", True),
-        ("report", "I-5", True),
         ("report", "I-6", True),
-        ("restore", "I-5", False),
+        ("report", "I-7", True),
         ("restore", "I-6", False),
+        ("restore", "I-7", False),
         ("notify", "D-4", False),
+        ("approve", "2026-10", False),
         ("close", "I-3", False),
         ("close", "I-4", False),
     ]
     by_what = {(one["what"], one["about"]): one for one in found["owed"]}
-    assert by_what["restore", "I-5"]["due"] == "2026-11-26T10:12:00Z"
+    assert by_what["restore", "I-6"]["due"] == "2026-11-26T10:12:00Z"
     notice = (await past.ask("downtime.show", id="D-4"))["notice"]["notify_before"]
     assert by_what["notify", "D-4"]["due"] == notice
     assert "cause" in by_what["close", "I-3"]["text"]
@@ -139,9 +140,9 @@ async def test_what_is_done_is_owed_no_more(own: Past) -> None:
     ]
     await own.ask("incident.close", id="I-3")
     await own.ask("downtime.complete", id="D-3")
-    await own.ask("incident.update", id="I-5", text="x", next_update_at="2026-11-26T09:45Z")
+    await own.ask("incident.update", id="I-6", text="x", next_update_at="2026-11-26T09:45Z")
     owed = (await own.ask("overview"))["owed"]
-    assert {one["about"] for one in owed} == {"I-4", "I-5", "I-6", "D-4"}
+    assert {one["about"] for one in owed} == {"I-4", "I-6", "I-7", "D-4", "2026-10"}
     assert ("update", "2026-11-26T09:45:00Z") in [(one["what"], one["due"]) for one in owed]
 
 

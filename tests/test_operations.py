@@ -96,13 +96,12 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "incident.pack",
         "returns",
         "alerts.dead",
-        *(
-            f"endpoint.{what}"
-            for what in ("list", "show", "spans", "strip", "observations", "findings")
-        ),
+        *(f"endpoint.{what}" for what in ("list", "show", "spans", "strip", "detail", "findings")),
         "endpoint.probe",
         "assertion.list",
+        "endpoint.observations",
         "month.list",
+        "month.detail",
         "slo.months",
         "identity.list",
         *(f"holdername.{what}" for what in ("list", "import", "reconcile")),

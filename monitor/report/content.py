@@ -73,7 +73,7 @@ def build(
         "end": show_instant(month.interval.end),
         "length_s": snapshot.seconds(month.interval.duration),
         "zone": month.zone.key,
-        "days": _days(month),
+        "days": days(month),
         "until": show_instant(until),
         "rules": RULES_VERSION,
         "objective": snapshot.ratio(book.rules.objective),
@@ -83,16 +83,16 @@ def build(
             if settings.organisation.connection is None
             else settings.organisation.connection.value,
         },
-        "sealing": _sealing(facts, standing),
+        "sealing": sealing(facts, standing),
         "configuration": _configuration(settings, store, month),
         "bank_holidays": _bank_holidays(settings, month),
         "months": [*rows, *holdernames],
         "endpoints": details,
         "holdernames": {one.guid: one.name for one in book.register.holdernames.values()},
-        "outages": _outages(book, [*endpoints, *_asserted(book)], month, now),
+        "outages": outages(book, [*endpoints, *_asserted(book)], month, now),
         "assertions": _assertions(book, month, until),
         "declarations": _declarations(book, month, until),
-        "incidents": _incidents(book, month, until),
+        "incidents": incidents(book, month, until),
         "certificates": [
             *(dict(each) for each in certificates),
             *_server_certificates(store, month, until),
@@ -124,7 +124,7 @@ def _server_certificates(store: Stored, month: Month, until: datetime) -> list[D
     return [shown for name in sorted(seen) for shown in seen[name]]
 
 
-def _days(month: Month) -> list[Document]:
+def days(month: Month) -> list[Document]:
     """The civil days of the month, with their exact length: 23 or 25 hours when clocks change."""
     found = []
     day = month.first
@@ -163,16 +163,16 @@ def _endpoint(
         "waterfall": waterfall(row, snapshot.seconds(month.interval.duration)),
         "eligible": [
             {"start": show_instant(part.start), "end": show_instant(part.end)}
-            for part in _counted(book, series, month, now)
+            for part in counted(book, series, month, now)
         ],
-        "strip": _strip(states, book.outages(series, now, month.interval)),
+        "strip": strip(states, book.outages(series, now, month.interval)),
         "unknown": [
             _unknown(store, known.id, span) for span in states if span.state is State.UNKNOWN
         ],
     }
 
 
-def _counted(book: Book, series: Series, month: Month, now: datetime) -> IntervalSet:
+def counted(book: Book, series: Series, month: Month, now: datetime) -> IntervalSet:
     """The eligible time of the month that is over."""
     if now <= month.interval.start:
         return IntervalSet()
@@ -210,7 +210,7 @@ def _seconds(microseconds: int) -> int | float:
     return snapshot.seconds(timedelta(microseconds=microseconds))
 
 
-def _strip(states: Sequence[Span], outages: Sequence[SeriesOutage]) -> list[Document]:
+def strip(states: Sequence[Span], outages: Sequence[SeriesOutage]) -> list[Document]:
     """What is not plainly up, in order: unavailable time by class, unconfirmed and unknown time."""
     found: list[Document] = []
     parts = [part for outage in outages for part in outage.parts if part.cls is not None]
@@ -276,7 +276,7 @@ def _asserted(book: Book) -> list[Series]:
     ]
 
 
-def _outages(book: Book, which: Iterable[Series], month: Month, now: datetime) -> list[Document]:
+def outages(book: Book, which: Iterable[Series], month: Month, now: datetime) -> list[Document]:
     """Outages that reach into the month: whole start and end, the parts inside the month."""
     found = []
     for series in which:
@@ -327,7 +327,7 @@ def _declarations(book: Book, month: Month, until: datetime) -> list[Document]:
     return found
 
 
-def _incidents(book: Book, month: Month, until: datetime) -> list[Document]:
+def incidents(book: Book, month: Month, until: datetime) -> list[Document]:
     """Incidents that went on in the month, each with its timeline and whether the target was met."""
     found = []
     for record in sorted(book.records.values(), key=lambda one: (one.view.started_at, one.id)):
@@ -352,7 +352,7 @@ def _target_met(record: Record, book: Book, until: datetime) -> bool | None:
 # -- what the figures rest on ----------------------------------------------------------------------
 
 
-def _sealing(facts: Iterable[Fact], standing: seal.Standing | None) -> Document | None:
+def sealing(facts: Iterable[Fact], standing: seal.Standing | None) -> Document | None:
     """The seal of the month, its restatements and what is proposed; None: not sealed."""
     if standing is None:
         return None

@@ -62,9 +62,10 @@ def hatchings(prefix: str, kinds: Iterable[str] = STATES) -> Markup:
     return Markup(f"<defs>{''.join(found)}</defs>")
 
 
-def _picture(label: str, height: float, body: Iterable[str]) -> Markup:
+def _picture(label: str, height: float, body: Iterable[str], *, role: str = "img") -> Markup:
+    """`role` is `group` for a picture that holds links, of which an image has none."""
     return Markup(
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {WIDTH} {height:g}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="{role}" viewBox="0 0 {WIDTH} {height:g}"'
         f' width="{WIDTH}" height="{height:g}" aria-label="{escape(label)}">'
         f"<title>{escape(label)}</title>{''.join(body)}</svg>"
     )
@@ -218,7 +219,7 @@ def strip(
     label = (
         f"{endpoint['id']}: every minute of the month, {len(endpoint['strip'])} stretches not up"
     )
-    return _picture(label, _DAY_TOP + len(days) * _DAY_ROW + 4, body)
+    return _picture(label, _DAY_TOP + len(days) * _DAY_ROW + 4, body, role="group")
 
 
 def _at(text: str) -> datetime:

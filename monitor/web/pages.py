@@ -61,6 +61,7 @@ def environment() -> Environment:
         names=words.names,
         local=lambda instant: words.local(instant, ZONE),
         when=when,
+        moment=moment,
         date=date_words,
         lasting=lasting,
         month=month_words,
@@ -83,6 +84,26 @@ def when(instant: str | None, none: str = words.NOTHING) -> Markup:
     utc = f"{datetime.fromisoformat(instant):%Y-%m-%d %H:%M:%S}"
     return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
         instant, utc, when_words(instant)
+    )
+
+
+def moment(instant: str | None, none: str = words.NOTHING) -> Markup:
+    """The same for a table: without the zone, which a UK time has from its date.
+
+    >>> moment("2026-06-01T08:30:00Z").striptags()
+    '1 Jun 2026 09:30:00'
+    """
+    if instant is None:
+        return Markup(none)
+    at = datetime.fromisoformat(instant)
+    shown = civil(at, ZONE)
+    return Markup('<time datetime="{}" title="{} {}; {} UTC">{} {}</time>').format(
+        instant,
+        f"{shown:%H:%M:%S}",
+        f"{shown:%Z}",
+        f"{at:%Y-%m-%d %H:%M:%S}",
+        shown.day,
+        f"{shown:%b %Y %H:%M:%S}",
     )
 
 

@@ -6,9 +6,11 @@ too, and the text beside a picture says what it shows. The hatchings stand once 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from math import floor, log10
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
@@ -230,7 +232,7 @@ def large_budget(name: str, burn: Mapping[str, Any]) -> Markup:
         f'<text class="mark" x="{field.x(now) + shift:.1f}" y="{field.y(left) - 7:.1f}"'
         f' text-anchor="{side}">{escape(brief(left))}</text>'
     )
-    return _svg(f"{name}: {budget_words(burn)}", "burn large", width, height, body)
+    return _svg(f"{name}: {budget_words(burn)}", "burn broad", width, height, body)
 
 
 def _days_scale(burn: Mapping[str, Any], field: _Field, height: float) -> Iterator[str]:
@@ -263,3 +265,190 @@ def _scale(seconds: float) -> str:
     hours, rest = divmod(abs(int(seconds)), 3600)
     sign = "-" if seconds < 0 else ""
     return f"{sign}{hours}h {rest // 60:02d}m" if rest else f"{sign}{hours}h"
+
+
+# -- a day, hour by hour ---------------------------------------------------------------------------
+
+_CELL_LEFT, _CELL_TOP, _CELL_ROW, _MINUTE = 54, 20, 17, 12.5
+CELL = 5
+"""Minutes of a cell that can be asked why."""
+
+
+def day_strip(
+    label: str,
+    start: datetime,
+    end: datetime,
+    zone: ZoneInfo,
+    strip: Sequence[Mapping[str, Any]],
+    address: Callable[[datetime], str],
+    now: datetime,
+) -> Markup:
+    """A civil day as a line for each hour; `address` is where an instant is explained.
+
+    The cells are for the pointer; the same is told in words beside the picture.
+    """
+    hours = round((end - start) / timedelta(hours=1))
+    width, height = _CELL_LEFT + 60 * _MINUTE + 14, _CELL_TOP + hours * _CELL_ROW + 4
+    body = []
+    for minute in range(0, 61, 10):
+        x = _CELL_LEFT + minute * _MINUTE
+        body.append(f'<text x="{x:g}" y="13" text-anchor="middle">:{minute:02d}</text>')
+    paths: dict[str, list[str]] = {"outside": []}
+    for hour in range(hours):
+        begun, y = start + timedelta(hours=hour), _CELL_TOP + hour * _CELL_ROW
+        shown = begun.astimezone(zone)
+        body.append(
+            f'<text x="{_CELL_LEFT - 8}" y="{y + 12}" text-anchor="end">{shown:%H:%M}</text>'
+        )
+        paths["outside"].append(_bar(_CELL_LEFT, y, 60 * _MINUTE))
+    for one in strip:
+        for hour in range(hours):
+            begun = start + timedelta(hours=hour)
+            bar = _in_hour(begun, _at(one["start"]), _at(one["end"]), hour, _kind(one))
+            if bar:
+                paths.setdefault(_kind(one), []).append(bar)
+    order = sorted(paths, key=lambda kind: kind not in QUIET)
+    body += [f'<path{filling(kind)} d="{"".join(paths[kind])}"/>' for kind in order]
+    body += _cells(start, hours, address, now)
+    return Markup(
+        f'<svg class="chart" role="group" aria-label="{escape(label)}" width="{width:g}"'
+        f' height="{height:g}" viewBox="0 0 {width:g} {height:g}">{"".join(body)}</svg>'
+    )
+
+
+def _kind(one: Mapping[str, Any]) -> str:
+    kind: str = one["class"] or one["state"]
+    return kind
+
+
+def _bar(x: float, y: float, width: float) -> str:
+    return f"M{x:.5g} {y + 1:g}h{width:.4g}v{_CELL_ROW - 3}h-{width:.4g}z"
+
+
+def _in_hour(begun: datetime, start: datetime, end: datetime, hour: int, kind: str) -> str:
+    """The part of a stretch that lies in an hour, as a bar; empty if there is none."""
+    first, last = max(start, begun), min(end, begun + timedelta(hours=1))
+    if first >= last:
+        return ""
+    x = _CELL_LEFT + (first - begun).total_seconds() / 60 * _MINUTE
+    width = (last - first).total_seconds() / 60 * _MINUTE
+    if kind not in QUIET:
+        width = max(width, NARROWEST)
+    return _bar(x, _CELL_TOP + hour * _CELL_ROW, width)
+
+
+def _cells(
+    start: datetime, hours: int, address: Callable[[datetime], str], now: datetime
+) -> Iterator[str]:
+    """What the pointer finds: every five minutes that are past, linked to why they are what they are."""
+    width, height = CELL * _MINUTE, _CELL_ROW - 3
+    for place in range(hours * 60 // CELL):
+        instant = start + timedelta(minutes=place * CELL)
+        if instant >= now:
+            return
+        hour, minute = divmod(place * CELL, 60)
+        x, y = _CELL_LEFT + minute * _MINUTE, _CELL_TOP + hour * _CELL_ROW + 1
+        yield (
+            f'<a href="{escape(address(instant))}" tabindex="-1" aria-hidden="true">'
+            f'<rect class="cell" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"/></a>'
+        )
+
+
+# -- how long probes took --------------------------------------------------------------------------
+
+TIMES = (680, 190)
+
+
+def times(document: Mapping[str, Any]) -> Markup:
+    """Median, 95th percentile and longest of each quarter of an hour, and where probes failed."""
+    width, height = TIMES
+    start, end = _at(document["start"]), _at(document["end"])
+    field = (_LEFT, _TOP, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
+    top = max((one["max_s"] for one in document["buckets"]), default=1.0) or 1.0
+    step = _nice(top / 4)
+
+    def x(instant: datetime) -> float:
+        return field[0] + (instant - start) / (end - start) * field[2]
+
+    def y(seconds: float) -> float:
+        return field[1] + (1 - seconds / (step * 4.25)) * field[3]
+
+    body = [
+        f'<path class="grid" d="M{field[0]:g} {y(step * n):.1f}h{field[2]:g}"/>'
+        f'<text x="{field[0] - 8:g}" y="{y(step * n) + 4:.1f}" text-anchor="end">'
+        f"{short_time(step * n)}</text>"
+        for n in range(5)
+    ]
+    body += _clock_scale(start, end, x, height)
+    middle = timedelta(seconds=document["bucket_s"] / 2)
+    for key, cls in (("p95_s", "p95"), ("median_s", "median")):
+        body += [f'<path class="{cls}" d="{line}"/>' for line in _runs(document, key, x, y, middle)]
+    for one in document["buckets"]:
+        at = x(min(_at(one["at"]) + middle, end))
+        body.append(f'<circle class="max" cx="{at:.1f}" cy="{y(one["max_s"]):.1f}" r="1.6"/>')
+        if one["failed"]:
+            body.append(
+                f'<rect class="fail" x="{at - 3:.1f}" y="{height - _BOTTOM:g}" width="6" height="5"/>'
+            )
+    whole = document["all"]
+    label = "How long probes took in the last day: " + (
+        "there was none"
+        if whole is None
+        else f"{whole['probes']} probes, median {short_time(whole['median_s'])},"
+        f" 95 of 100 within {short_time(whole['p95_s'])}, longest {short_time(whole['max_s'])}"
+    )
+    return _svg(label, "chart", width, height, body)
+
+
+def _runs(
+    document: Mapping[str, Any],
+    key: str,
+    x: Callable[[datetime], float],
+    y: Callable[[float], float],
+    middle: timedelta,
+) -> Iterator[str]:
+    """Lines through the quarters, broken where a quarter has no probe."""
+    points: list[str] = []
+    last: datetime | None = None
+    for one in document["buckets"]:
+        at = _at(one["at"])
+        if last is not None and at - last > middle * 2:
+            yield "M" + "L".join(points)
+            points = []
+        points.append(f"{x(min(at + middle, _at(document['end']))):.1f} {y(one[key]):.1f}")
+        last = at
+    if points:
+        yield "M" + "L".join(points if len(points) > 1 else [points[0], points[0]])
+
+
+def _clock_scale(
+    start: datetime, end: datetime, x: Callable[[datetime], float], height: float
+) -> Iterator[str]:
+    """Every third hour."""
+    hour = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    while hour < end:
+        local = hour.astimezone(_LONDON)
+        if local.hour % 3 == 0:
+            yield f'<path class="grid" d="M{x(hour):.1f} {_TOP}V{height - _BOTTOM:g}"/>'
+            yield (
+                f'<text x="{x(hour):.1f}" y="{height - 7:g}" text-anchor="middle">{local:%H:%M}</text>'
+            )
+        hour += timedelta(hours=1)
+
+
+_LONDON = ZoneInfo("Europe/London")
+
+
+def _nice(seconds: float) -> float:
+    """The next round number of seconds: 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** floor(log10(seconds))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= seconds * 0.999999)
+
+
+def short_time(seconds: float) -> str:
+    """A short time for reading: `12.5 ms` or `1.25 s`.
+
+    >>> short_time(0.0125), short_time(1.25), short_time(0)
+    ('12.5 ms', '1.25 s', '0 ms')
+    """
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from prometheus_client import (
@@ -150,8 +150,12 @@ class _Seen:
     service: Service
     observe: Callable[[float], None]
     counts: dict[tuple[Result, Reason], int] = field(default_factory=dict)
-    phases: Phases = _NO_PHASES
+    last: Evidence | None = None
     tls: TlsFacts = _NO_TLS
+
+    @property
+    def phases(self) -> Phases:
+        return _NO_PHASES if self.last is None else self.last.phases
 
 
 class PrometheusTelemetry:
@@ -198,7 +202,7 @@ class PrometheusTelemetry:
             self._seen[endpoint.id] = seen
         key = (verdict.result, verdict.reason)
         seen.counts[key] = seen.counts.get(key, 0) + 1
-        seen.phases = evidence.phases
+        seen.last = evidence
         if evidence.tls.version is not None or evidence.tls.chain:
             seen.tls = evidence.tls
         seen.observe(evidence.duration)
@@ -259,6 +263,13 @@ class PrometheusTelemetry:
         yield PROBE_RESULTS, [line for name, one in seen for line in _results(name, one)]
         yield PROBE_PHASE, [line for name, one in seen for line in _phases(name, one.phases)]
         yield TLS_INFO, [_tls(name, one.tls) for name, one in seen if one.tls.version is not None]
+
+    def last(self, endpoint: str) -> Evidence | None:
+        """The last probe of an endpoint, with the TLS of its last handshake; None: none yet."""
+        seen = self._seen.get(endpoint)
+        if seen is None or seen.last is None:
+            return None
+        return replace(seen.last, tls=seen.tls)
 
     def server_certificates(self) -> list[tuple[str, datetime]]:
         """When the certificate that each endpoint last showed of itself runs out."""

@@ -6,18 +6,26 @@ Observations are sparse, and hold because `gap_after` is long, so that a season 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from monitor.adapters.store import SqliteStore
 from monitor.config import load
-from monitor.core.verdict import Observation, Reason, Result
+from monitor.core.verdict import Evidence, Observation, Reason, Result
+from monitor.jobs import seal_months
 from monitor.operations import perform
 from monitor.ports import Change, OutageRow, Sample, SpanRow
 from monitor.recovery import configuration_fact
+from monitor.snapshot import Document
+from monitor.web.app import Health, build_app
+from monitor.web.metrics import Metrics
+from monitor.web.telemetry import PrometheusTelemetry
 from tests.desks import Place, book_of
+from tests.web.world import Identities, evidence
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 BEGUN = datetime(2026, 8, 20, tzinfo=UTC)
@@ -168,6 +176,11 @@ def _befall(marks: dict[datetime, tuple[Result, Reason]], bad: Bad, end: datetim
         marks[over] = marks[over + SOON] = (Result.UP, Reason.OK)
 
 
+def _last_seen(endpoint: str) -> Evidence | None:
+    """The last probe of the endpoints named -main; of the others there was none."""
+    return evidence(endpoint) if endpoint.endswith("-main") else None
+
+
 def _days(start: datetime, end: datetime) -> list[datetime]:
     found = []
     while start < end:
@@ -193,6 +206,7 @@ async def eventful(
     settings = load(path, environ={}, bank_holidays=lambda _: frozenset({date(2026, 8, 31)}))
     place = Place(settings, SqliteStore.open(settings.store.path), receivers=())
     place.cycle.book = book_of(settings)
+    place.desk = replace(place.desk, seen=_last_seen)
     place.clock.time = BEGUN
     await place.cycle.learn([configuration_fact(settings, BEGUN)])
     past = Past(place, events)
@@ -238,9 +252,34 @@ async def _deeds(past: Past) -> None:
     await past.until(at("2026-11-25T12:00"))
     window = {"start": "2026-12-08T22:00Z", "end": "2026-12-09T02:00Z", "services": ["view"]}
     await past.ask("downtime.declare", **window, reason="move to another data centre")
+    await _restate(past)
     await past.until(at("2026-11-26T08:50"))
     await past.ask("incident.acknowledge", id=max(past.place.book.records, key=_number))
 
 
+async def _restate(past: Past) -> None:
+    """Seal two months; restate one for the worse, and have it proposed for the better."""
+    place = past.place
+    digest = place.settings.digest
+    await seal_months(place.cycle, digest, place.clock.time)
+    late = {"start": "2026-10-20T08:00Z", "end": "2026-10-20T09:30Z", "reason": "found in the logs"}
+    await past.ask("outage.assert", **late, holdernames=[GUID.format(2)], services=["find"])
+    await seal_months(place.cycle, digest, place.clock.time)
+    await _close(past, "I-5", "M-5")
+    await past.ask("outage.withdraw", id="A-1", reason="another's")
+    await seal_months(place.cycle, digest, place.clock.time)
+
+
 def _number(identifier: str) -> int:
     return int(identifier.removeprefix("I-"))
+
+
+def app_of(past: Past) -> web.Application:
+    """The application over a place with a past; without tokens, so read only."""
+    desk = past.place.desk
+
+    async def ask(operation: str, arguments: Mapping[str, Any], author: str) -> Document:
+        return await perform(desk, operation, arguments, author=author)
+
+    metrics = Metrics(desk, PrometheusTelemetry(), Identities())
+    return build_app(desk, metrics, Health(), None, ask)

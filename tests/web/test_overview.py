@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from monitor.operations import perform
-from monitor.snapshot import Document
 from monitor.web import pictures
-from monitor.web.app import Health, build_app
 from monitor.web.console.overview import answer
-from monitor.web.metrics import Metrics
-from monitor.web.telemetry import PrometheusTelemetry
-from tests.web.history import Past, eventful
-from tests.web.world import Identities
-
-
-def app_of(past: Past) -> web.Application:
-    """The application over a place with a past."""
-    desk = past.place.desk
-
-    async def ask(operation: str, arguments: Mapping[str, Any], author: str) -> Document:
-        return await perform(desk, operation, arguments, author=author)
-
-    metrics = Metrics(desk, PrometheusTelemetry(), Identities())
-    return build_app(desk, metrics, Health(), None, ask)
+from tests.web.history import Past, app_of, eventful
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +46,7 @@ async def test_the_answer_stands_first(client: Any) -> None:
     assert (
         "Of 64 live endpoints, 1 is down, 1 impaired, 1 unknown; unavailable since 08:12." in text
     )
-    assert "Incident I-5 : 42 min left to restore service by 10:12; report it to MaPS" in text
+    assert "Incident I-6 : 42 min left to restore service by 10:12; report it to MaPS" in text
     assert "Least is left to find-main : overspent by 26m of 3h 36m" in text
 
 

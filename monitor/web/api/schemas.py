@@ -272,6 +272,12 @@ STRETCH = document(
     **{"class": maybe(one_of(*Class))},
     declaration=maybe(TEXT),
 )
+STANDING = _and(
+    ENDPOINT,
+    url=TEXT,
+    ribbons=document(hour=ref("Ribbon"), day=ref("Ribbon"), days=ref("Days")),
+    burn=maybe(ref("Burn")),
+)
 _COUNTS = document(all=COUNT, **{state.value: COUNT for state in State})
 LEAST: Schema = {
     **FIGURES,
@@ -308,14 +314,7 @@ GLANCE = {
     "matched": COUNT,
     "offset": COUNT,
     "limit": COUNT,
-    "endpoints": each(
-        _and(
-            ENDPOINT,
-            url=TEXT,
-            ribbons=document(hour=ref("Ribbon"), day=ref("Ribbon"), days=ref("Days")),
-            burn=maybe(ref("Burn")),
-        )
-    ),
+    "endpoints": each(ref("Standing")),
 }
 
 # -- outages and incidents -------------------------------------------------------------------------
@@ -645,7 +644,22 @@ HOLDERNAME = document(
     },
 )
 
-STANDING = {
+_QUANTILES = {
+    "probes": COUNT,
+    "failed": COUNT,
+    "median_s": SECONDS,
+    "p95_s": SECONDS,
+    "max_s": SECONDS,
+}
+LAST_PROBE = {
+    **PROBE,
+    "properties": {name: one for name, one in PROBE["properties"].items() if name != "shown"},
+    "required": [name for name in PROBE["required"] if name != "shown"],
+}
+PART = document(
+    **{"class": _CLASSES}, declaration=maybe(TEXT), start=INSTANT, end=INSTANT, seconds=SECONDS
+)
+WATCHED = {
     "organisation": document(name=TEXT, connection=maybe(TEXT)),
     "now": INSTANT,
     "live": FLAG,
@@ -668,6 +682,7 @@ COMPONENTS: dict[str, Schema] = {
     "MonthRow": MONTH_ROW,
     "Sealing": SEALING,
     "Endpoint": ENDPOINT,
+    "Standing": STANDING,
     "Ribbon": RIBBON,
     "Days": DAYS,
     "Burn": BURN,
@@ -715,12 +730,70 @@ COMPONENTS: dict[str, Schema] = {
     ),
     # -- whole documents
     "Status": document(
-        **STANDING,
+        **WATCHED,
         endpoints=each(ref("Endpoint")),
         alerts=each(ref("Receiver")),
         warnings=TEXTS,
     ),
-    "Overview": document(rules=WHOLE, **STANDING, **GLANCE),
+    "Overview": document(rules=WHOLE, **WATCHED, **GLANCE),
+    "Detail": document(
+        endpoint=TEXT,
+        now=INSTANT,
+        standing=ref("Standing"),
+        last=maybe(LAST_PROBE),
+        timings=document(
+            start=INSTANT,
+            end=INSTANT,
+            bucket_s=SECONDS,
+            all=maybe(document(**_QUANTILES)),
+            buckets=each(document(at=INSTANT, **_QUANTILES)),
+            reasons={"type": "object", "additionalProperties": COUNT},
+        ),
+        outages=each(
+            document(
+                start=INSTANT,
+                end=maybe(INSTANT),
+                seconds=SECONDS,
+                incident=maybe(TEXT),
+                parts=each(PART),
+            )
+        ),
+        outages_left_out=COUNT,
+        account=maybe(LEAST),
+    ),
+    "MonthDetail": _and(
+        SEALING,
+        now=INSTANT,
+        length_s=SECONDS,
+        objective=RATIO,
+        days=each(document(day=DAY, start=INSTANT, end=INSTANT, minutes=COUNT)),
+        sealing=maybe(ANYTHING),
+        incidents=each(
+            _and(INCIDENT_SHOWN, target_s=SECONDS, target_met={"type": ["boolean", "null"]})
+        ),
+        outages=each(
+            document(
+                series=ref("Series"),
+                source=one_of(*Source),
+                start=INSTANT,
+                end=maybe(INSTANT),
+                parts=each(PART),
+                in_month_s=SECONDS,
+                confirmed_at=INSTANT,
+                number=COUNT,
+            )
+        ),
+        endpoint=maybe(
+            document(
+                id=TEXT,
+                row=ref("MonthRow"),
+                waterfall=each(document(step=TEXT, seconds=SECONDS, left_s=SECONDS)),
+                eligible=each(ref("Window")),
+                strip=each(STRETCH),
+                burn=ref("Burn"),
+            )
+        ),
+    ),
     "Strip": document(endpoint=TEXT, start=INSTANT, end=INSTANT, strip=each(STRETCH)),
     "Endpoints": _listed(endpoints=each(ref("Endpoint"))),
     "EndpointShown": {

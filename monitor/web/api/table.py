@@ -148,6 +148,7 @@ ROUTES: tuple[Route, ...] = (
         fixed={"oldest": True},
     ),
     _get(f"{_E}/{{endpoint}}/spans", "endpoint.spans", "Spans", "Endpoints"),
+    _get(f"{_E}/{{endpoint}}/detail", "endpoint.detail", "Detail", "Endpoints"),
     _get(f"{_E}/{{endpoint}}/strip", "endpoint.strip", "Strip", "Endpoints"),
     _get(f"{_E}/{{endpoint}}/months", "slo.months", "Account", "Endpoints", paging=MONTH_ROWS),
     _post(f"{_E}/{{endpoint}}/probe", "endpoint.probe", "Probe", "Endpoints", scope=READ),
@@ -190,6 +191,7 @@ ROUTES: tuple[Route, ...] = (
     _get(f"{_D}/{{id}}/pack", "downtime.pack", "Pack", "Downtime"),
     _get(_M, "month.list", "Months", "Months", paging=_by("months", "month")),
     _get(f"{_M}/{{month}}", "slo", "Account", "Months", paging=MONTH_ROWS),
+    _get(f"{_M}/{{month}}/detail", "month.detail", "MonthDetail", "Months"),
     _get(f"{_M}/{{month}}/returns", "returns", "Returns", "Months"),
     _post(
         f"{_M}/{{month}}/approve",

@@ -15,7 +15,9 @@ from monitor.web.console.downtime import (
     take_calendar,
 )
 from monitor.web.console.downtime import take_step as take_declaration_step
+from monitor.web.console.endpoint import explain, show_endpoint
 from monitor.web.console.incidents import show_incident, show_incidents, take_step
+from monitor.web.console.months import show_month, show_months
 from monitor.web.console.overview import overview
 from monitor.web.console.packs import pack_file_of, pack_of
 from monitor.web.pages import static
@@ -24,6 +26,10 @@ from monitor.web.pages import static
 def add_pages(app: web.Application) -> None:
     """The pages, and what they are styled with."""
     app.router.add_get("/", overview)
+    app.router.add_get("/endpoints/{id}", show_endpoint)
+    app.router.add_get("/endpoints/{id}/explain", explain)
+    app.router.add_get("/months", show_months)
+    app.router.add_get("/months/{month}", show_month)
     app.router.add_get("/login", show_login)
     app.router.add_post("/login", log_in)
     app.router.add_post("/logout", log_out)
