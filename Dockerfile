@@ -40,11 +40,12 @@ COPY --from=build /opt/monitor /opt/monitor
 COPY --from=build --chown=10001:10001 /opt/state /var/lib/monitor
 ENV PATH=/opt/monitor/bin:$PATH \
     HOME=/var/lib/monitor \
+    TMPDIR=/var/lib/monitor \
     MONITOR_CONFIG=/etc/monitor/monitor.yaml \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 # A number, so that an orchestrator can see that it is not root. The root file system may be
-# read-only: only the store's volume is written to.
+# read-only: only the store's volume is written to, what is temporary too.
 USER 10001:10001
 WORKDIR /var/lib/monitor
 VOLUME /var/lib/monitor

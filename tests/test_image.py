@@ -239,6 +239,10 @@ def test_the_image_is_built_and_runs_as_promised(builder: Builder, tmp_path: Pat
     with container_of(builder, image, config) as container, sandbox(tmp_path) as place:
         assert_nothing_is_left_behind(container)
         assert_only_the_volume_is_written_to(container)
+        assert (
+            container.run("python", "-c", "import tempfile; tempfile.TemporaryFile()").returncode
+            == 0
+        )
         listen = configure(container.etc, place)
         said = container.run("monitor", "--version")
         assert said.stdout == f"monitor {__version__}\n", said.stderr

@@ -205,6 +205,12 @@ def test_credentials_of_the_unit_are_examples_only() -> None:
     assert not any(line.startswith("LoadCredential=") for line in lines)
 
 
+def test_what_takes_long_may_give_way_to_the_probes() -> None:
+    """The one call of a refused set that the daemon makes is let through, after the refusal."""
+    filters = re.findall(r"^SystemCallFilter=(.+)$", UNIT.read_text("utf-8"), re.MULTILINE)
+    assert filters == ["@system-service", "~@privileged @resources", "setpriority"]
+
+
 def test_no_secret_can_reach_a_disk() -> None:
     """Neither a core dump nor swap may hold private keys; and memory is bounded."""
     lines = UNIT.read_text(encoding="utf-8").splitlines()

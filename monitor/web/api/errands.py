@@ -106,7 +106,8 @@ class Errands:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        with contextlib.suppress(ProcessLookupError):
+        # It may have ended already; or whoever confines us does not let us give way.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         child = Child(arguments, process, asyncio.ensure_future(_said(process)))
         try:

@@ -234,6 +234,19 @@ async def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert errands_in(tmp_path) == []
 
 
+async def test_a_child_runs_where_priorities_may_not_be_set(
+    errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager that refuses the call refuses no download."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    said = await errands.run("token", "create", "jo", "--scope", "read", "--json")
+    assert json.loads(said)["entry"]["name"] == "jo"
+
+
 async def test_a_child_nobody_waits_for_is_ended(errands: Errands, tmp_path: Path) -> None:
     """The request is cancelled, as when the daemon stops: so is the child."""
     running: list[Any] = []
