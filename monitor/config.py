@@ -81,13 +81,31 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpTls:
+    """The listener's certificate with its key; `client_ca` is None: no client certificates are asked.
+
+    `required`: without a client certificate that it verifies, no connection is made.
+    """
+
+    certificate: Path
+    private_key_file: Path
+    client_ca: Path | None
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """`host` is a name or an address without brackets; `public_url` has no slash at its end."""
+    """`host` is a name or an address without brackets; `public_url` has no slash at its end.
+
+    `discovery` says whether the public feed is there. Without `tls` it is plain HTTP.
+    """
 
     host: str
     port: int
     tokens_file: Path | None
     public_url: str | None = None
+    discovery: bool = True
+    tls: HttpTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +422,20 @@ class _Assembly:
     def _http(self, given: schema.HttpSection) -> HttpSettings:
         host, port = given.listen
         tokens_file = self._credential(given.tokens_file)
-        return HttpSettings(host, port, tokens_file, given.public_url)
+        public = given.discovery == "public"
+        return HttpSettings(host, port, tokens_file, given.public_url, public, self._tls(given.tls))
+
+    def _tls(self, given: schema.HttpTlsSection | None) -> HttpTls | None:
+        if given is None:
+            return None
+        key = self._credential(given.private_key_file)
+        assert key is not None
+        return HttpTls(
+            certificate=self._file(given.certificate),
+            private_key_file=key,
+            client_ca=None if given.client_ca is None else self._file(given.client_ca),
+            required=given.client_certificates == "required",
+        )
 
     def _alerts(self, given: schema.AlertsSection) -> AlertSettings:
         return AlertSettings(
@@ -545,6 +576,7 @@ def differences(old: Settings, new: Settings) -> Differences:
     after = {endpoint.id: endpoint for endpoint in new.endpoints}
     restart = {
         "store.url": old.store.path != new.store.path,
+        "http.tls": old.http.tls != new.http.tls,
         "http.listen": (old.http.host, old.http.port) != (new.http.host, new.http.port),
     }
     return Differences(

@@ -371,6 +371,21 @@ def _http(draft: Draft) -> None:
             "is open to other machines without tokens",
             "add `tokens_file: PATH`, or listen on 127.0.0.1",
         )
+    tls = None if http is None else http.tls
+    if http is None or tls is None:
+        return
+    if tls.client_certificates is not None and tls.client_ca is None:
+        draft.faults.at(
+            draft.root.part("http", "tls", "client_certificates"),
+            "asks for client certificates that nothing verifies",
+            "add `client_ca: PATH`",
+        )
+    if tls.client_ca is not None and http.tokens_file is None:
+        draft.faults.at(
+            draft.root.part("http", "tls", "client_ca"),
+            "says whose client certificates are good, but nothing says what they allow",
+            "add `tokens_file: PATH` with an entry for each, by certificate_sha256",
+        )
 
 
 def _alerts(draft: Draft) -> None:

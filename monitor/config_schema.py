@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -738,6 +738,19 @@ class StoreSection(Section):
     """Raw observations older than this are removed; everything else is kept."""
 
 
+class HttpTlsSection(Section):
+    """TLS of the listener; a changed pair is picked up without a restart."""
+
+    certificate: Text
+    """PEM file: the server certificate, then its chain."""
+    private_key_file: Text
+    """PEM file of its private key, unencrypted, readable by the monitor's user alone."""
+    client_ca: Text | None = None
+    """PEM bundle against which client certificates are verified."""
+    client_certificates: Literal["required", "optional"] | None = None
+    """Whether every client must show one; those that tokens_file names need no token."""
+
+
 class HttpSection(Section):
     """The listener for metrics, health and the API."""
 
@@ -747,6 +760,10 @@ class HttpSection(Section):
     """File with the hashes of the bearer tokens."""
     public_url: BaseUrl | None = None
     """Where people reach the pages, such as https://monitor.example; alerts then link to them."""
+    discovery: Literal["public", "off"] = "public"
+    """Whether /discovery/status and /discovery/outages are there, open to all."""
+    tls: HttpTlsSection | None = None
+    """Serve HTTPS instead of HTTP."""
 
 
 class WebhookSection(Section):

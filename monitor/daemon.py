@@ -6,6 +6,7 @@ A stop is an event. Every task has a name; one that ends before the stop ends th
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import os
 import signal
@@ -29,6 +30,7 @@ from monitor.adapters.clock import SteadyClock, StepDetector, SystemClock
 from monitor.adapters.dead_man import DeadMan
 from monitor.adapters.holidays import bank_holidays
 from monitor.adapters.identity import identity_document
+from monitor.adapters.listener import Listener, ListenerSpec
 from monitor.adapters.lock import StoreLock
 from monitor.adapters.probe import AiohttpProber, Limits
 from monitor.adapters.schedule import Schedule
@@ -174,6 +176,7 @@ class Daemon:
         self._trouble = OwnTrouble(clock, telemetry)
         self._stop = asyncio.Event()
         self._web: WebServer | None = None
+        self._listener: Listener | None = None
         self._seen: deque[tuple[Endpoint, Evidence]] = deque(maxlen=SPOOL)
         self._news = asyncio.Event()
         self._heartbeat = self.started_at
@@ -383,9 +386,12 @@ class Daemon:
         tokens = None if http.tokens_file is None else Tokens(http.tokens_file)
         metrics = Metrics(self._desk, self.telemetry, self._contexts)
         health = Health(self._unready)
-        web = WebServer(
-            build_app(self._desk, metrics, health, tokens, self._ask), http.host, http.port
-        )
+        if http.tls is not None:
+            spec = ListenerSpec(*dataclasses.astuple(http.tls))
+            self._listener = Listener(spec)
+        tls = None if self._listener is None else await self._listener.open(self.clock.now())
+        app = build_app(self._desk, metrics, health, tokens, self._ask)
+        web = WebServer(app, http.host, http.port, tls)
         await web.start()
         return web
 
@@ -725,6 +731,19 @@ class Daemon:
             for fault in refreshed.faults:
                 log.error("identity_refused", why=str(fault), kept="the identity in force")
             self._reloaded("identities", not refreshed.faults)
+        if self._listener is not None:
+            await self._refresh_listener(self._listener)
+
+    async def _refresh_listener(self, listener: Listener) -> None:
+        """Take up a renewed certificate of our own listener; a faulty one leaves the old in force."""
+        try:
+            if await listener.refresh(self.clock.now()):
+                log.info("listener_reloaded")
+                self._reloaded("listener", True)
+        except IdentityError as trouble:
+            for fault in trouble.faults:
+                log.error("listener_refused", why=str(fault), kept="the certificate in force")
+            self._reloaded("listener", False)
 
     # -- jobs ----------------------------------------------------------------------------------
 
@@ -775,6 +794,8 @@ class Daemon:
         found = list(self.settings.warnings)
         for one in self._contexts.identities:
             found.extend(str(fault) for fault in one.warnings)
+        if self._listener is not None:
+            found.extend(str(fault) for fault in self._listener.warnings)
         return found
 
     async def _ask(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import sqlite3
+import ssl
 import sys
 import time
 from datetime import UTC, timedelta
@@ -21,7 +22,7 @@ from monitor.core.fact import Fact
 from monitor.core.verdict import Observation, Reason, Result
 from monitor.ports import Change, OutageRow, Sample, SpanRow
 from monitor.sandbox import serve
-from monitor.web.tokens import Tokens
+from monitor.web.tokens import Tokens, create_token
 from tests.cli_place import CONFIG, GUID, Place, finished, run, spawn
 from tests.servers import Pki, private, write_pack
 
@@ -72,6 +73,23 @@ def test_check_finds_every_fault_at_once(place: Place) -> None:
     assert shown.exit_code == 1
     assert "chmod 600" in shown.stdout
     assert "7 faults" in shown.stdout
+
+
+def test_check_looks_at_the_listener(place: Place, pki: Pki) -> None:
+    """Its certificate, key and the CA of clients: faults with file and cure, dates as warnings."""
+    tls = "tokens_file: tokens.yaml, tls: {certificate: c.pem, private_key_file: k.pem, client_ca: ca.pem}"
+    place.config.write_text(CONFIG.replace('"127.0.0.1:0"', f'"127.0.0.1:0", {tls}'))
+    leaf = pki.expired("localhost")
+    _, entry = create_token("a", "read")
+    private(place.folder / "tokens.yaml", json.dumps([entry]).encode())
+    private(place.folder / "c.pem", leaf.cert_chain_pems[0].bytes())
+    private(place.folder / "k.pem", leaf.private_key_pem.bytes())
+    pki.trust_file(place.folder, "ca.pem")
+    said = place.ask("check")
+    assert any("http.tls" in warning for warning in said["warnings"])
+    private(place.folder / "k.pem", pki.leaf("localhost").private_key_pem.bytes())
+    (fault,) = place.ask("check", code=1)["faults"]
+    assert (fault["path"], Path(fault["file"]).name) == ("http.tls", "k.pem")
 
 
 def test_check_lists_all_faults_of_a_configuration(place: Place) -> None:
@@ -150,6 +168,25 @@ def test_a_token_is_shown_once_and_fits_the_file(tmp_path: Path) -> None:
     assert said["entry"]["sha256"] == hashlib.sha256(said["token"].encode()).hexdigest()
     assert run("token", "create", "a b", "--scope", "read").exit_code == 2
     assert run("token", "create", "a", "--scope", "all").exit_code == 2
+
+
+def test_a_certificate_makes_an_entry_without_a_secret(tmp_path: Path, pki: Pki) -> None:
+    """What is printed is an entry that the daemon reads; a file without a certificate is refused."""
+    leaf = pki.leaf("client")
+    file = tmp_path / "client.pem"
+    leaf.cert_chain_pems[0].write_to_path(str(file))
+    done = run("token", "create", "deploy", "--scope", "declare", "--certificate", str(file))
+    private(tmp_path / "tokens.yaml", done.stdout.split("names:\n")[1].encode())
+    der = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+    holder = asyncio.run(Tokens(tmp_path / "tokens.yaml").holder_of(der))
+    assert holder is not None
+    assert holder.name == "deploy"
+    assert "Token" not in done.stdout
+    for wrong in ("none.pem", "tokens.yaml"):
+        refused = run(
+            "token", "create", "a", "--scope", "read", "--certificate", str(tmp_path / wrong)
+        )
+        assert refused.exit_code == 2
 
 
 # --- probe and sandbox --------------------------------------------------------------------------

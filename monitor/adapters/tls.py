@@ -25,7 +25,7 @@ from monitor.core.identity import IdentitySpec
 from monitor.core.verdict import CertificateFacts
 from monitor.errors import Fault, IdentityError
 
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK"
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK"
 """Forward-secret AEAD suites for TLS 1.2 (domain.md section 4); those of 1.3 all are."""
 
 _ALERT = re.compile(r"(?:SSLV3_ALERT|TLSV1_ALERT|TLSV13_ALERT|TLSV1)_(?P<name>[A-Z_]+)")
@@ -178,13 +178,13 @@ def build_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(CIPHERS)
     # Each probe is a full handshake: no tickets are asked for, and no session is ever offered.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.verify_flags = _verify_flags(identity.spec)
     context.sslobject_class = Recorder
     if present:
-        _present(context, identity)
+        show(context, identity)
     _trust(context, identity, trust or identity.spec.trust)
     return context
 
@@ -199,7 +199,8 @@ def _verify_flags(spec: IdentitySpec) -> ssl.VerifyFlags:
     return flags
 
 
-def _present(context: ssl.SSLContext, identity: Identity) -> None:
+def show(context: ssl.SSLContext, identity: Identity) -> None:
+    """Let a context show the identity's certificate and chain. Raises IdentityError."""
     material = identity.material
     with _in_memory(material.certificates) as certificates, _in_memory(material.key) as key:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,7 @@ def _check_settings(settings: Settings, faults: list[Fault], warnings: list[str]
         warnings.append(soon)
     _check_identities(settings, settings.identities, now, faults, warnings)
     _check_secrets(settings, faults)
+    _check_listener(settings, now, faults, warnings)
     faults.extend(_store_faults(settings))
 
 
@@ -131,6 +132,23 @@ def _check_secrets(settings: Settings, faults: list[Fault]) -> None:
             Tokens(settings.http.tokens_file)
     except FaultsError as error:
         faults.extend(error.faults)
+
+
+def _check_listener(
+    settings: Settings, now: datetime, faults: list[Fault], warnings: list[str]
+) -> None:
+    """The certificate of our own listener, its key, and the CA of clients."""
+    from monitor.adapters.listener import ListenerSpec
+    from monitor.adapters.listener import check as check_files
+
+    if settings.http.tls is None:
+        return
+    try:
+        found = check_files(ListenerSpec(*astuple(settings.http.tls)), now)
+    except FaultsError as error:
+        faults.extend(error.faults)
+    else:
+        warnings.extend(str(fault) for fault in found)
 
 
 def _store_faults(settings: Settings) -> list[Fault]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
@@ -15,14 +16,17 @@ from typing import Protocol
 from aiohttp import hdrs, web
 
 from monitor import snapshot
+from monitor.core.book import Book
 from monitor.core.verdict import Evidence, judge
 from monitor.errors import UnknownName
 from monitor.web.api.errands import Where
 from monitor.web.api.serve import add_api
 from monitor.web.blackbox import exposition
+from monitor.web.calendar import add_calendar
 from monitor.web.console.routes import add_pages
+from monitor.web.discovery import Feed, add_discovery
 from monitor.web.exposition import unhurried
-from monitor.web.guard import TOKENS, WAYS, Way, by_basic, by_bearer, guard, needs
+from monitor.web.guard import TOKENS, WAYS, Way, by_basic, by_bearer, by_certificate, guard, needs
 from monitor.web.keys import ASK, FRAME, ROOM, Ask
 from monitor.web.metrics import Metrics, Watching
 from monitor.web.pages import readable
@@ -47,6 +51,14 @@ class _HasPath(Protocol):
     def path(self) -> Path: ...
 
 
+class _HttpSettings(Protocol):
+    @property
+    def discovery(self) -> bool: ...
+
+    @property
+    def public_url(self) -> str | None: ...
+
+
 class _Settings(Protocol):
     """The part of the configuration that these pages need."""
 
@@ -55,6 +67,9 @@ class _Settings(Protocol):
 
     @property
     def path(self) -> Path: ...
+
+    @property
+    def http(self) -> _HttpSettings: ...
 
     @property
     def store(self) -> _HasPath: ...
@@ -98,13 +113,15 @@ def build_app(
     app = web.Application(middlewares=[readable, problems, guard], client_max_size=LARGEST_REQUEST)
     app[DESK], app[METRICS], app[HEALTH] = desk, metrics, health
     app[TOKENS], app[ASK] = tokens, ask
-    ways: list[Way] = [by_basic, by_bearer, by_session]
+    ways: list[Way] = [by_basic, by_bearer, by_certificate, by_session]
     app[WAYS] = ways
     app[SESSIONS] = Sessions(tokens)
     app[FRAME] = lambda: _frame(desk, health)
     app[ROOM] = asyncio.Semaphore(PROBES)
     add_pages(app)
     add_api(app, lambda: _where(desk))
+    add_discovery(app, lambda: _seen(desk))
+    add_calendar(app, lambda: (*_known(desk), desk.settings().organisation.name))
     app.router.add_get("/metrics", show_metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
@@ -117,6 +134,15 @@ def build_app(
 def _where(desk: Desk) -> Where:
     settings = desk.settings()
     return Where(settings.path, settings.store.path.parent)
+
+
+def _known(desk: Desk) -> tuple[Book, datetime]:
+    return desk.cycle.book, desk.clock.now()
+
+
+def _seen(desk: Desk) -> Feed:
+    http = desk.settings().http
+    return Feed(*_known(desk), http.discovery, http.public_url)
 
 
 def _frame(desk: Desk, health: Health) -> snapshot.Document:

@@ -36,6 +36,7 @@ class By(StrEnum):
 
     LOOPBACK = "loopback"
     TOKEN = "token"
+    CERTIFICATE = "certificate"
     SESSION = "session"
 
 
@@ -129,6 +130,17 @@ async def by_basic(request: web.Request) -> Visitor | None:
     if holder is None:
         raise Unrecognised
     return Visitor(holder.name, holder.scope, By.TOKEN)
+
+
+async def by_certificate(request: web.Request) -> Visitor | None:
+    """A client certificate that was verified in the handshake, and that an entry names."""
+    tokens, transport = request.app[TOKENS], request.transport
+    connection = None if transport is None else transport.get_extra_info("ssl_object")
+    if tokens is None or connection is None:
+        return None
+    shown = connection.getpeercert(binary_form=True)
+    holder = None if shown is None else await tokens.holder_of(shown)
+    return None if holder is None else Visitor(holder.name, holder.scope, By.CERTIFICATE)
 
 
 @web.middleware

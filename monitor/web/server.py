@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from http import HTTPStatus
 
 import structlog
@@ -37,9 +38,12 @@ log = structlog.get_logger(__name__)
 class WebServer:
     """Serves an application on one address."""
 
-    def __init__(self, app: web.Application, host: str, port: int) -> None:
-        """`port` 0 takes any free one; `port` says which, once started."""
+    def __init__(
+        self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`port` 0 takes any free one; `port` says which, once started. Without `tls`: plain HTTP."""
         self.host = host
+        self._tls = tls
         self.port = port
         app[LISTEN] = host
         self._runner = _Runner(
@@ -50,7 +54,7 @@ class WebServer:
         """Listen. Raises UsageError if the address cannot be had."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self.host, self.port).start()
+            await web.TCPSite(self._runner, self.host, self.port, ssl_context=self._tls).start()
         except OSError as error:
             await self._runner.cleanup()
             raise UsageError(

@@ -3,6 +3,9 @@
 - name: grafana
   scope: read
   sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+- name: deployment
+  scope: declare
+  certificate_sha256: "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +45,7 @@ PEERS = 1024
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_KEYS = {"name", "scope", "sha256"}
+_KEYS = {"name", "scope", "sha256", "certificate_sha256"}
 
 log = structlog.get_logger(__name__)
 
@@ -61,11 +64,15 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One entry: whose it is, what it allows, and the SHA-256 of the secret."""
+    """One entry: whose it is, what it allows, and the SHA-256 of the secret or of a client certificate.
+
+    Exactly one of `sha256` and `certificate_sha256` is not empty.
+    """
 
     name: str
     scope: Scope
     sha256: bytes
+    certificate_sha256: bytes = b""
 
 
 def create_token(name: str, scope: Scope | str) -> tuple[str, dict[str, str]]:
@@ -73,12 +80,23 @@ def create_token(name: str, scope: Scope | str) -> tuple[str, dict[str, str]]:
 
     Raises UsageError for a name or scope that the file could not hold.
     """
+    _check(name, scope)
+    secret = PREFIX + secrets.token_urlsafe(32)
+    return secret, {"name": name, "scope": str(scope), "sha256": _digest(secret).hex()}
+
+
+def certificate_entry(name: str, scope: Scope | str, der: bytes) -> dict[str, str]:
+    """The entry for whoever shows a client certificate, given as DER. Raises UsageError."""
+    _check(name, scope)
+    found = hashlib.sha256(der).hexdigest()
+    return {"name": name, "scope": str(scope), "certificate_sha256": found}
+
+
+def _check(name: str, scope: Scope | str) -> None:
     if not _NAME.fullmatch(name):
         raise UsageError(f'token name "{name}": use up to 64 letters, digits and . _ @ -')
     if scope not in list(Scope):
         raise UsageError(f'token scope "{scope}": use one of {", ".join(Scope)}')
-    secret = PREFIX + secrets.token_urlsafe(32)
-    return secret, {"name": name, "scope": str(scope), "sha256": _digest(secret).hex()}
 
 
 def _digest(secret: str) -> bytes:
@@ -125,12 +143,17 @@ def _parse(path: Path, content: bytes) -> tuple[Token, ...]:
             Fault(str(path), line, None, f"[{number}]{at}", what, cure) for at, what, cure in found
         )
         if not found:
-            tokens.append(
-                Token(str(entry["name"]), Scope(entry["scope"]), bytes.fromhex(entry["sha256"]))
-            )
+            tokens.append(_token(entry))
     if faults:
         raise ConfigError(faults)
     return tuple(tokens)
+
+
+def _token(entry: Mapping[str, Any]) -> Token:
+    secret, certificate = (
+        bytes.fromhex(entry.get(key, "")) for key in ("sha256", "certificate_sha256")
+    )
+    return Token(str(entry["name"]), Scope(entry["scope"]), secret, certificate)
 
 
 def _entry_faults(entry: Any, taken: set[str]) -> list[tuple[str, str, str]]:
@@ -145,13 +168,25 @@ def _entry_faults(entry: Any, taken: set[str]) -> list[tuple[str, str, str]]:
         found.append((".name", "stands twice", "give each token a name of its own"))
     if entry.get("scope") not in list(Scope):
         found.append((".scope", "is no scope", f"use one of {', '.join(Scope)}"))
-    value = entry.get("sha256")
-    if not isinstance(value, str) or not _HASH.fullmatch(value):
-        cure = "write the SHA-256 of the token as 64 lower-case hex digits, in quotes"
-        found.append((".sha256", "is no hash", cure))
+    found += _hash_faults(entry)
     if entry.keys() - _KEYS:
-        found.append(("", "has a key that is not known", "write name, scope and sha256 only"))
+        cure = "write name, scope, and sha256 or certificate_sha256 only"
+        found.append(("", "has a key that is not known", cure))
     return found
+
+
+def _hash_faults(entry: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What is wrong with what an entry knows its holder by."""
+    if "sha256" in entry and "certificate_sha256" in entry:
+        cure = "make an entry for each, with names of their own"
+        return [("", "names both a token and a certificate", cure)]
+    key = "certificate_sha256" if "certificate_sha256" in entry else "sha256"
+    value = entry.get(key)
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return []
+    what = "certificate" if key == "certificate_sha256" else "token"
+    cure = f"write the SHA-256 of the {what} as 64 lower-case hex digits, in quotes"
+    return [(f".{key}", "is no hash", cure)]
 
 
 class Tokens:
@@ -199,6 +234,15 @@ class Tokens:
         found = None
         for token in await self.current():
             if hmac.compare_digest(token.sha256, given):
+                found = token
+        return found
+
+    async def holder_of(self, der: bytes) -> Token | None:
+        """Whose client certificate this is, given as DER and verified; None: nobody's."""
+        given = hashlib.sha256(der).digest()
+        found = None
+        for token in await self.current():
+            if hmac.compare_digest(token.certificate_sha256, given):
                 found = token
         return found
 

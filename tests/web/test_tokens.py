@@ -8,7 +8,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from monitor.errors import ConfigError, UsageError
-from monitor.web.tokens import FAILURES, PEERS, WINDOW, Scope, Tokens, create_token, load
+from monitor.web.tokens import (
+    FAILURES,
+    PEERS,
+    WINDOW,
+    Scope,
+    Tokens,
+    certificate_entry,
+    create_token,
+    load,
+)
 
 HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -74,6 +83,8 @@ def test_scopes_include_one_another() -> None:
         (f"- {{name: a, scope: read, sha256: '{HASH.upper()}'}}\n", ["[0].sha256"]),
         (f"- {{scope: read, sha256: '{HASH}'}}\n", ["[0].name"]),
         (f"- {{name: a, scope: read, sha256: '{HASH}', token: geheim}}\n", ["not known"]),
+        (f"- {{name: a, scope: read, certificate_sha256: '{HASH}', sha256: '{HASH}'}}\n", ["both"]),
+        ("- {name: a, scope: read, certificate_sha256: x}\n", ["[0].certificate_sha256"]),
         (
             f"- {{name: a, scope: read, sha256: '{HASH}'}}\n"
             f"- {{name: a, scope: [read], sha256: 12}}\n",
@@ -159,3 +170,19 @@ def test_memory_of_failures_is_bounded(path: Path) -> None:
     for number in range(PEERS):
         tokens.failed(f"peer {number}")
     assert tokens.failed("first") is None
+
+
+async def test_an_entry_may_name_a_client_certificate(path: Path) -> None:
+    """Its holder is known by the certificate alone, never by a token, not even an empty one."""
+    entry = certificate_entry("deployment", "declare", b"certificate")
+    secret, other = create_token("grafana", "read")
+    tokens = Tokens(write(path, entry, other))
+    holder = await tokens.holder_of(b"certificate")
+    assert holder is not None
+    assert (holder.name, holder.scope) == ("deployment", Scope.DECLARE)
+    assert await tokens.holder_of(b"another") is None
+    assert await tokens.holder_of(secret.encode()) is None
+    for given in ("", "certificate", entry["certificate_sha256"]):
+        assert await tokens.holder(given) is None
+    with pytest.raises(UsageError):
+        certificate_entry("a b", "read", b"")
