@@ -32,6 +32,8 @@ NICE = 15
 """How much the child gives way to the daemon: 0 not at all, 19 as much as there is."""
 LONGEST = 900.0
 """Seconds after which a child is ended."""
+MOMENT = 1.0
+"""Seconds for which one waits: who has the last byte of a download may ask before its folder is gone."""
 AGAIN = "15"
 """Seconds after which one who was told that we are busy may ask again."""
 SAID = 65_536
@@ -58,7 +60,7 @@ class Errands:
     def __init__(self, where: Callable[[], Where], *, longest: float = LONGEST) -> None:
         self._where = where
         self._longest = longest
-        self._busy = False
+        self._turn = asyncio.Lock()
 
     async def clean(self) -> None:
         """Remove what a daemon that was killed left behind."""
@@ -67,14 +69,16 @@ class Errands:
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """A new empty folder, removed afterwards; nobody else has one meanwhile. Raises Refused."""
-        if self._busy:
+        try:
+            async with asyncio.timeout(MOMENT):
+                await self._turn.acquire()
+        except TimeoutError:
             raise Refused(
                 "busy",
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"a report or a check of the store is being made; try again in {AGAIN} seconds",
                 headers={hdrs.RETRY_AFTER: AGAIN},
-            )
-        self._busy = True
+            ) from None
         try:
             made = await in_thread(partial(_make, self._where().folder))
             try:
@@ -82,7 +86,7 @@ class Errands:
             finally:
                 await in_thread(partial(shutil.rmtree, made, ignore_errors=True))
         finally:
-            self._busy = False
+            self._turn.release()
 
     async def run(self, *arguments: str) -> bytes:
         """What a command printed. Raises Refused if it fails; 1, "not good", is no failure."""

@@ -220,6 +220,22 @@ def errands(tmp_path: Path) -> Errands:
     return Errands(lambda: Where(tmp_path / "none.yaml", tmp_path))
 
 
+async def test_one_download_right_after_another_waits_a_moment(errands: Errands) -> None:
+    """Whoever has been given all of the first may ask for the second at once."""
+
+    async def tidy_up() -> None:
+        async with errands.folder():
+            begun.set()
+            await asyncio.sleep(0.2)
+
+    begun = asyncio.Event()
+    first = asyncio.ensure_future(tidy_up())
+    await begun.wait()
+    async with errands.folder() as place:
+        assert first.done()
+        assert place.is_dir()
+
+
 async def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """It is killed with all that it started, and its folder goes."""
     errands = Errands(lambda: Where(tmp_path / "none.yaml", tmp_path), longest=0.5)
