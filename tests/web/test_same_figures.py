@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -200,6 +201,23 @@ async def of_grafana(faces: Faces, month: str) -> Figures:
     return found
 
 
+SHOWN = ("measured", "best", "worst", "excluding_declared", *(None,) * 7, "budget_s", "remaining_s")
+"""What the cells of a row of the month's page say, in order; None: what is not compared here."""
+
+
+def of_page(text: str) -> Figures:
+    """From the table of figures of a month's page: each cell carries its exact value."""
+    table = text.partition('aria-labelledby="figures" data-live')[2].partition("</section>")[0]
+    found = {}
+    for row in re.findall(r"<tr><th scope=.row.>(.*?)</tr>", table, re.DOTALL):
+        name = re.search(r"<a [^>]*>([^<]+)</a>", row)
+        assert name is not None
+        exact = re.findall(r'data-exact="([^"]*)"', row.partition("</th>")[2])
+        cells = zip(SHOWN, exact, strict=True)
+        found[name[1]] = {field: value for field, value in cells if field is not None}
+    return found
+
+
 async def of_report(faces: Faces, month: str) -> Figures:
     """The report's JSON: written by the command for a sealed month, else as of the same instant."""
     if month == "2026-03":
@@ -232,3 +250,8 @@ async def test_every_face_shows_the_same_figures_to_the_last_digit(tmp_path: Pat
             assert of_metrics(await faces.get("/metrics"), month) == known
             assert await of_grafana(faces, month) == known
             assert await of_report(faces, month) == known
+            page = of_page(await faces.get(f"/months/{month}"))
+            assert page == {
+                name: {field: figures[field] for field in SHOWN if field is not None}
+                for name, figures in known.items()
+            }
