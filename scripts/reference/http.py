@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from monitor.web.api.commands import NONE, REQUESTS
 from monitor.web.api.openapi import openapi
+from monitor.web.problem import KINDS
 from scripts.reference.tables import WRITTEN, table
 
 HEAD = f"""\
@@ -22,6 +24,29 @@ Lists take `limit` (1 to 5000, by default 1000) and `cursor`. A change of a decl
 the declaration as it was read: it is refused with 412 if it was changed since. What a request takes beside these stands
 below.
 """
+BESIDE = """
+## Beside the API
+
+* `GET /discovery/status` and `GET /discovery/outages` are open to all and name nothing: status and scheduled windows in the
+  shape of the Australian Consumer Data Right (Consumer Data Standards, common API, version 1), so a dashboard can show a
+  shutter during downtime. They need the header `x-v: 1` (`x-min-v` widens what will do); errors carry the codes of those
+  standards. An answer is good for five seconds. `503` means that the monitor does not know, which never reads as `OK`.
+  `http.discovery: off` takes them away.
+* `GET /calendar.ics` needs the scope `read`: declared downtime as a calendar (RFC 5545) to subscribe to. Calendar programs
+  send the token as a password. A draft is tentative and brings the instant until which MaPS must be told of it.
+* `/metrics`, `/healthz`, `/readyz` and `/probe` are for Prometheus and whoever restarts the daemon.
+"""
+PROBLEMS = """
+## Problems
+
+Errors are problem documents (RFC 9457, `application/problem+json`). `type` is an address here, with a page that says the same
+as this table. `errors` points to each member at fault: `pointer` into the body, or `parameter` of the query.
+
+"""
+COMMANDS = """
+## Commands and requests
+
+"""
 COMMON = ("limit", "cursor", "Idempotency-Key", "If-Match")
 """What many requests take, explained once, at the top."""
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -31,7 +56,21 @@ def http() -> str:
     """The page: what holds for all, then the requests of each part."""
     described = openapi()
     parts = [_part(described, tag["name"]) for tag in described["tags"]]
-    return HEAD + described["info"]["description"] + TAIL + "".join(parts)
+    return HEAD + described["info"]["description"] + TAIL + "".join(parts) + BESIDE + _problems()
+
+
+def _problems() -> str:
+    """Every type of problem, as its page says."""
+    rows = [(f"`/problems/{kind}`", title, advice) for kind, (title, advice) in KINDS.items()]
+    rows.append(("`about:blank`", "The status says all there is to say", "Look it up: RFC 9110."))
+    return PROBLEMS + table(("type", "title", "what to do"), rows) + _commands()
+
+
+def _commands() -> str:
+    """Which request does what a command does."""
+    rows = [(f"`monitor {name}`", f"`{said}`") for name, said in REQUESTS.items()]
+    rows += [(f"`monitor {name}`", f"none: {why}") for name, why in NONE.items()]
+    return COMMANDS + table(("command", "request below `/api/v1`"), rows)
 
 
 def _part(described: Mapping[str, Any], tag: str) -> str:

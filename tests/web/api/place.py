@@ -54,8 +54,9 @@ _REGISTRY: Registry[Any] = Registry().with_resource(
 
 
 def tokens_file(folder: Path) -> tuple[Path, dict[str, str]]:
-    """A file with a token of each scope, and the secrets by scope."""
+    """A file with a token of each scope, and a second admin's; the secrets by scope and `second`."""
     made = {scope.value: create_token(f"{scope.value}er", scope) for scope in Scope}
+    made["second"] = create_token("seconder", Scope.ADMIN)
     path = folder / "tokens.yaml"
     with path.open("w") as file:
         YAML().dump([entry for _, entry in made.values()], file)

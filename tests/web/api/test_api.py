@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from monitor.jobs import seal_months
 from monitor.operations import OPERATIONS, perform
 from monitor.web.api.openapi import openapi
 from monitor.web.api.table import PREFIX, ROUTES
@@ -171,6 +173,33 @@ async def test_assertions_imports_alerts_and_plans(api: Api) -> None:
     assert none.status == 409
     refused = await api.post("/months/2026-02/approve")
     assert refused.status == 422
+
+
+async def test_whoever_changed_a_sealed_figure_does_not_approve_it(api: Api) -> None:
+    """Two tokens are needed: what one's fact betters, only another's approval lets count."""
+    asserted = {
+        "holdernames": [ANNA],
+        "start": "2026-02-03T09:00",
+        "end": "2026-02-03T10:00",
+        "reason": "back end",
+    }
+    name = (await api.post("/assertions", asserted)).document["id"]
+    place = api.place
+    await seal_months(place.cycle, "0" * 64, place.clock.time)
+    place.clock.time += timedelta(minutes=1)
+    await api.post(f"/assertions/{name}/withdraw", token="admin")
+    place.clock.time += timedelta(minutes=1)
+    await seal_months(place.cycle, "0" * 64, place.clock.time)
+    (february,) = [
+        one for one in (await api.get("/months")).document["months"] if one["month"] == "2026-02"
+    ]
+    assert february["proposed"]["authors"] == ["adminer"]
+    own = await api.post("/months/2026-02/approve")
+    assert (own.status, "adminer caused this change" in own.document["detail"]) == (422, True)
+    borrowed = await api.post("/months/2026-02/approve", {"approved_by": "somebody"})
+    assert borrowed.status == 422
+    good = await api.post("/months/2026-02/approve", token="second")
+    assert (good.status, good.document["approved_by"]) == (200, "seconder")
 
 
 # -- pages -----------------------------------------------------------------------------------------
