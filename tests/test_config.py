@@ -187,45 +187,70 @@ def test_files_resolve_against_credentials_then_the_folder(tmp_path: Path) -> No
     assert found.store.path == tmp_path / "etc" / "data" / "m.db"
 
 
-def files_of(value: object) -> set[str]:
-    """Every key of a JSON Schema that ends in `_file`."""
-    if isinstance(value, list):
-        return set().union(*map(files_of, value))
-    if not isinstance(value, dict):
-        return set()
-    return {key for key in value if key.endswith("_file")}.union(*map(files_of, value.values()))
+CREDENTIALS = """\
+organisation: {name: Example, connection: federated}
+identities:
+  live: {certificate: c.pem, chain: ch.pem, private_key_file: key, password_file: password}
+endpoints:
+  - {id: v, service: view, url: "https://v.example/v", identity: live, connected_from: 2026-09-01}
+http: {tokens_file: tokens, tls: {certificate: w.pem, private_key_file: web}}
+alerts:
+  webhooks:
+    - {name: ops, url: "https://h.example/x", secret_file: secret, previous_secret_file: before}
+  alertmanager:
+    - {url: "https://a.example", ca_file: ca, bearer_token_file: bearer}
+    - {url: "https://b.example", username: monitor, password_file: login}
+  apprise: [{name: chat, url_file: chat}]
+  dead_man: {url_file: ping}
+"""
 
 
 def test_every_file_key_takes_a_credential(tmp_path: Path) -> None:
     """Each `*_file` of the configuration that is a bare name is looked for among the credentials."""
-    credentials = tmp_path / "credentials"
-    for name in ("key", "password", "tokens", "secret", "before", "bearer", "ca", "url"):
-        write(credentials, "x", name)
-    text = MINIMAL.replace(
-        "{pack: live}",
-        "{certificate: c.pem, chain: ch.pem, private_key_file: key, password_file: password}",
-    )
-    text += (
-        "http: {tokens_file: tokens}\n"
-        "alerts: {webhooks: [{name: ops, url: 'https://h.example/x', secret_file: secret,"
-        " previous_secret_file: before}], alertmanager: [{url: 'https://am.example', ca_file: ca,"
-        " bearer_token_file: bearer}], apprise: [{name: chat, url_file: url}]}\n"
-    )
-    found = loaded(tmp_path / "etc", text, {"CREDENTIALS_DIRECTORY": str(credentials)})
-    identity, hook = found.identities["live"], found.alerts.webhooks[0]
-    member = found.alerts.alertmanager[0]
+    names = [
+        "key",
+        "password",
+        "tokens",
+        "web",
+        "secret",
+        "before",
+        "ca",
+        "bearer",
+        "login",
+        "chat",
+        "ping",
+    ]
+    for name in names:
+        write(tmp_path / "credentials", "x", name)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    found = loaded(tmp_path / "etc", CREDENTIALS, environ)
+    identity, http, alerts = found.identities["live"], found.http, found.alerts
+    first, second = alerts.alertmanager
+    assert http.tls is not None
+    assert alerts.dead_man is not None
     resolved = {
-        "private_key_file": identity.private_key_file,
-        "password_file": identity.password_file,
-        "tokens_file": found.http.tokens_file,
-        "secret_file": hook.secret_file,
-        "previous_secret_file": hook.previous_secret_file,
-        "ca_file": member.ca_file,
-        "bearer_token_file": member.bearer_token_file,
-        "url_file": found.alerts.apprise[0].url_file,
+        ("IdentitySection", "private_key_file"): identity.private_key_file,
+        ("IdentitySection", "password_file"): identity.password_file,
+        ("HttpSection", "tokens_file"): http.tokens_file,
+        ("HttpTlsSection", "private_key_file"): http.tls.private_key_file,
+        ("WebhookSection", "secret_file"): alerts.webhooks[0].secret_file,
+        ("WebhookSection", "previous_secret_file"): alerts.webhooks[0].previous_secret_file,
+        ("AlertmanagerSection", "ca_file"): first.ca_file,
+        ("AlertmanagerSection", "bearer_token_file"): first.bearer_token_file,
+        ("AlertmanagerSection", "password_file"): second.password_file,
+        ("AppriseSection", "url_file"): alerts.apprise[0].url_file,
+        ("DeadManSection", "url_file"): alerts.dead_man.url_file,
     }
-    assert set(resolved) == files_of(config.json_schema()), "a key that no test holds to it"
-    assert {Path(str(path)).parent for path in resolved.values()} == {credentials}
+    schema = config.json_schema()
+    keys = {
+        (section, key)
+        for section, shape in schema["$defs"].items()
+        for key in shape.get("properties", {})
+        if key.endswith("_file")
+    }
+    assert set(resolved) == keys, "a key that this test does not hold to it"
+    places = [tmp_path / "credentials" / name for name in names]
+    assert sorted(map(str, resolved.values())) == sorted(map(str, places))
 
 
 @pytest.mark.parametrize(

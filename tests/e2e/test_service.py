@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ruamel.yaml import YAML
 
 from monitor.web.tokens import create_token
-from tests.e2e.processes import Daemon, Sandbox, daemon, end, get, run, sandbox, wait_for
+from tests.e2e.processes import Daemon, Sandbox, daemon, end, get, monitor, run, sandbox, wait_for
 from tests.tools import free_port
 
 PASSWORD = b"correct horse"
@@ -176,6 +176,33 @@ def test_every_secret_may_be_a_credential(tmp_path: Path, monkeypatch: pytest.Mo
             request.add_header("Authorization", f"Bearer {secret}")
             with urllib.request.urlopen(request, timeout=10) as answer:
                 assert answer.status == 200
+
+
+def guarded(settings: Any) -> None:
+    """A listener that takes no connection without a client certificate."""
+    quiet(settings)
+    settings["http"]["tls"] = {
+        "certificate": "pki/server-good.pem",
+        "private_key_file": "pki/server.key",
+        "client_ca": "server-ca.pem",
+        "client_certificates": "required",
+    }
+
+
+def test_health_needs_no_certificate_and_no_token(tmp_path: Path) -> None:
+    """A daemon that lets nobody in without a certificate is known to be well, and logs nothing of it."""
+    with sandbox(tmp_path) as place:
+        config = place.rewrite(guarded)
+        log = tmp_path / "daemon.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(monitor("run", "-c", str(config)), stderr=stream)
+        try:
+            asked = ("healthcheck", "--ready", "-c", str(config))
+            wait_for("it to be well", lambda: run(*asked).returncode == 0)
+        finally:
+            assert end(process) == 0
+        assert [line for line in log.read_text().splitlines() if '"info"' not in line] == []
+        assert run(*asked).returncode == 1
 
 
 def credentials(folder: Path, place: Sandbox) -> str:
