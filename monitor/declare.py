@@ -578,7 +578,10 @@ def _series(book: Book, scope: Scope) -> Iterator[Series]:
 
     Holdernames that are not listed fare as their endpoints do, which are named first.
     """
-    yield from book.accounted_endpoints()
+    named = scope.endpoints
+    yield from (
+        each for each in book.accounted_endpoints() if named is None or each.endpoint in named
+    )
     listed = scope.holdernames
     if listed is not None:
         yield from (each for each in book.accounted_holdernames() if each.holdername in listed)

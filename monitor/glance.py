@@ -18,7 +18,7 @@ from monitor.core.downtime import Calendar, Declaration
 from monitor.core.incident import IncidentState, Record
 from monitor.core.interval import MICROSECOND, Interval
 from monitor.core.month import Month, show_instant
-from monitor.core.seal import standing
+from monitor.core.seal import waiting
 from monitor.core.slo import Account, Verdict
 from monitor.core.timeline import State
 from monitor.ribbons import DayMemory
@@ -44,9 +44,17 @@ class Standing:
     verdict: str | None
 
 
-def by_trouble(one: Standing) -> tuple[int, Fraction, str]:
+def by_trouble(one: Standing) -> tuple[int, int, str]:
     """The troubled first; of alike ones first that with the least budget left."""
-    return _RANK[one.state], Fraction(1) if one.left is None else one.left, one.endpoint
+    return _RANK[one.state], _FINE if one.left is None else _fine(one.left), one.endpoint
+
+
+_FINE = 10**12
+
+
+def _fine(share: Fraction) -> int:
+    """A share as a whole number that is fast to compare, and finer than any budget's microseconds."""
+    return share.numerator * _FINE // share.denominator
 
 
 @dataclass(slots=True)
@@ -150,8 +158,7 @@ def _owed_of_downtime(book: Book, declaration: Declaration, now: datetime) -> It
 
 def _owed_of_months(book: Book, now: datetime) -> Iterator[Document]:
     for month, facts in book.seals.items():
-        sealed = standing(facts)
-        if sealed is not None and sealed.proposed is not None:
+        if waiting(facts) is not None:
             text = "approve the restatement that betters it, as a second person"
             yield _owe("approve", month, None, now, text)
 
@@ -181,7 +188,7 @@ def month_document(book: Book, standings: Iterable[Standing], now: datetime) -> 
     live = [one for one in standings if one.verdict is not None]
     verdicts = Counter(one.verdict for one in live)
     spent = [one for one in live if one.left is not None and one.left < 1]
-    least = sorted(spent, key=lambda one: (one.left, one.endpoint))[:LEAST]
+    least = sorted(spent, key=lambda one: by_trouble(one)[1:])[:LEAST]
     return {
         "month": str(month),
         "start": show_instant(month.interval.start),

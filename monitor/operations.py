@@ -421,9 +421,7 @@ async def _slo(call: Call) -> Document:
     month = _month(call) or Month.of(call.now, call.book.rules.zone)
     by = _by(call) or By.ENDPOINT
     book = call.book
-    rows = await _gently(
-        _which(call, by), lambda some: snapshot.slo_rows(book, some, month, call.now)
-    )
+    rows = await _gently(_which(call, by), snapshot.MonthRows(book, month, call.now).of)
     return _listed(call, months=rows)
 
 
@@ -499,7 +497,11 @@ async def _months(call: Call) -> Document:
     starts = [part.start for series in snapshot.all_series(book) for part in book.eligible(series)]
     first = min([call.now, *starts])
     listed = months_between(first, call.now + MICROSECOND, book.rules.zone)
-    rows = [snapshot.sealing_document(book, month, call.now) for month in listed]
+    rows = await _gently(
+        list(listed),
+        lambda some: [snapshot.sealing_document(book, month, call.now) for month in some],
+        at_once=1,
+    )
     return _listed(call, months=rows)
 
 
@@ -509,13 +511,8 @@ async def _slo_months(call: Call) -> Document:
     months = {str(month): month for series in which[:1] for month in book.months(series, call.now)}
     rows: list[Document] = []
     for month in months.values():
-        work = partial(_month_rows, call, month)
-        rows += await _gently(which, work)
+        rows += await _gently(which, snapshot.MonthRows(book, month, call.now).of)
     return _listed(call, months=rows)
-
-
-def _month_rows(call: Call, month: Month, which: Sequence[Series]) -> list[Document]:
-    return snapshot.slo_rows(call.book, which, month, call.now)
 
 
 @_operation(

@@ -146,7 +146,8 @@ def _sums(runs: Iterable[tuple[str, timedelta]]) -> Document:
     """Seconds of each kind, the worst first."""
     found: dict[str, timedelta] = {}
     for kind, length in runs:
-        found[kind] = found.get(kind, timedelta()) + length
+        before = found.get(kind)
+        found[kind] = length if before is None else before + length
     return {kind: snapshot.seconds(found[kind]) for kind in KINDS if kind in found}
 
 
@@ -158,12 +159,9 @@ class Day:
     """What a civil day held: exact time by kind."""
 
     day: date
+    kind: str
+    """The worst of it."""
     sums: tuple[tuple[str, timedelta], ...]
-
-    @property
-    def kind(self) -> str:
-        """The worst of it."""
-        return min((kind for kind, _ in self.sums), key=_RANK.__getitem__)
 
 
 @dataclass(slots=True)
@@ -212,7 +210,9 @@ def _days(book: Book, endpoint: str, first: date, now: datetime) -> tuple[Day, .
             found[at][one.kind] = found[at].get(one.kind, timedelta()) + inside
             at += 1
     return tuple(
-        Day(day, tuple(sums.items())) for day, sums in zip(days, found, strict=True) if sums
+        Day(day, min(sums, key=_RANK.__getitem__), tuple(sums.items()))
+        for day, sums in zip(days, found, strict=True)
+        if sums
     )
 
 

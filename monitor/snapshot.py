@@ -176,29 +176,44 @@ def slo_rows(book: Book, which: Iterable[Series], month: Month, now: datetime) -
     A sealed row has the number of restatements in `restatement`; where the figures of today differ
     from it, those in `recomputed`; and better ones that wait for approval in `proposed`.
     """
-    live = live_rows(book, which, month, now)
-    standing = seal.standing(book.seals.get(str(month), ()))
-    if standing is None:
-        return [{**row, "sealed": False} for row in live]
-    kept = {_key(row): row for row in standing.rows}
-    proposed = {_key(change["now"]): change["now"] for change in standing.proposals}
-    return [
-        _sealed_row(kept.get(_key(row)), row, proposed.get(_key(row)), standing.restatements)
-        for row in live
-    ]
+    return MonthRows(book, month, now).of(which)
 
 
-def live_rows(book: Book, which: Iterable[Series], month: Month, now: datetime) -> list[Document]:
-    """The rows of one month as they follow from what is known now; alike series are worked out once."""
-    accounts: dict[object, Account] = {}
-    rows = []
-    for series in which:
-        likeness = book.likeness(series)
-        account = accounts.get(likeness)
-        if account is None:
-            account = accounts[likeness] = book.account(series, month, now)
-        rows.append(month_document(series, month, account))
-    return rows
+class MonthRows:
+    """The rows of one month, for many series bit by bit: what they share is worked out once."""
+
+    def __init__(self, book: Book, month: Month, now: datetime) -> None:
+        self._book, self._month, self._now = book, month, now
+        self._standing = seal.standing(book.seals.get(str(month), ()))
+        known = self._standing
+        self._kept = {} if known is None else {_key(row): row for row in known.rows}
+        changes = () if known is None else known.proposals
+        self._proposed = {_key(change["now"]): change["now"] for change in changes}
+        self._accounts: dict[object, Account] = {}
+
+    def of(self, which: Iterable[Series]) -> list[Document]:
+        """The rows of some series, as `slo_rows` has them."""
+        live = self.live(which)
+        standing = self._standing
+        if standing is None:
+            return [{**row, "sealed": False} for row in live]
+        return [
+            _sealed_row(self._kept.get(key), row, self._proposed.get(key), standing.restatements)
+            for row in live
+            for key in [_key(row)]
+        ]
+
+    def live(self, which: Iterable[Series]) -> list[Document]:
+        """The rows as they follow from what is known now; alike series are worked out once."""
+        rows = []
+        for series in which:
+            likeness = self._book.likeness(series)
+            account = self._accounts.get(likeness)
+            if account is None:
+                account = self._book.account(series, self._month, self._now)
+                self._accounts[likeness] = account
+            rows.append(month_document(series, self._month, account))
+        return rows
 
 
 def _key(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -65,6 +65,7 @@ class Book:
         self.seals: dict[str, tuple[Fact, ...]] = {}
         self.noticed: set[str] = set()
         self.security = security.Known()
+        self._accounted: tuple[Series, ...] | None = None
         self._lower: Book | None = None
         self._tracks: dict[str, Track] = {}
         self._spans: dict[str, list[Span]] = {}
@@ -86,6 +87,7 @@ class Book:
         upper.assertions, upper.records = self.assertions, self.records
         upper.seals, upper.noticed = self.seals, set()
         upper.security = self.security
+        upper._accounted = self._accounted
         upper._lower = self
         upper._tracks, upper._spans, upper._outages = {}, {}, {}
         upper._cuts, upper._recut, upper.touched = {}, False, set()
@@ -288,11 +290,13 @@ class Book:
 
     def accounted_endpoints(self) -> list[Series]:
         """The series of every endpoint that is ever accounted, in order of configuration."""
-        return [
-            Series(endpoint.service, endpoint=endpoint.id)
-            for endpoint in self.register.endpoints.values()
-            if endpoint.live
-        ]
+        if self._accounted is None:
+            self._accounted = tuple(
+                Series(endpoint.service, endpoint=endpoint.id)
+                for endpoint in self.register.endpoints.values()
+                if endpoint.live
+            )
+        return list(self._accounted)
 
     def accounted_holdernames(self) -> list[Series]:
         """The series of every (holdername GUID, service), sorted."""

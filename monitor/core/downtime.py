@@ -177,6 +177,20 @@ def in_scope(series: Series, scope: Scope, window: Interval, register: Register)
     )
 
 
+def may_concern(declaration: Declaration, series: Series) -> bool:
+    """Whether any version names the series, its service, or nothing narrower: a quick first look."""
+    for version in declaration.versions:
+        scope = version.scope
+        named, name = scope.holdernames, series.holdername
+        if series.endpoint is not None:
+            named, name = scope.endpoints, series.endpoint
+        if (named is None or name in named) and (
+            scope.services is None or series.service in scope.services
+        ):
+            return True
+    return False
+
+
 def _told(chain: tuple[Version, ...], scoped: tuple[bool, ...]) -> dict[datetime, IntervalSet]:
     """For the last version's window: which instants count notice from which notification.
 
@@ -346,9 +360,16 @@ class Calendar:
         self._covers: dict[Series, tuple[Covered, ...]] = {}
 
     def replace(self, declaration: Declaration) -> Calendar:
-        """A calendar with this declaration put in."""
+        """A calendar with this declaration put in; what others are covered by is remembered."""
         kept = {**self.declarations, declaration.id: declaration}
-        return Calendar(kept.values(), self._register, self._rules)
+        fresh = Calendar(kept.values(), self._register, self._rules)
+        changed = [declaration, *filter(None, [self.declarations.get(declaration.id)])]
+        fresh._covers = {
+            series: covers
+            for series, covers in self._covers.items()
+            if not any(may_concern(one, series) for one in changed)
+        }
+        return fresh
 
     def covers(self, series: Series) -> tuple[Covered, ...]:
         """Every covered stretch of a series, in order of start; stretches may overlap."""
@@ -356,7 +377,8 @@ class Calendar:
         if known is None:
             found: list[Covered] = []
             for declaration in self.declarations.values():
-                found.extend(covered_by(declaration, series, self._register, self._rules))
+                if may_concern(declaration, series):
+                    found.extend(covered_by(declaration, series, self._register, self._rules))
             known = tuple(sorted(found, key=lambda c: (c.interval.start, c.declaration)))
             self._covers[series] = known
         return known

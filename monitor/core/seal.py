@@ -7,7 +7,6 @@ a second person approves it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,8 +47,8 @@ def sealed(month: Month, rows: Sequence[Row], configuration: str, now: datetime)
     return Fact(now, "seal", body)
 
 
-def _key(row: Row) -> str:
-    return json.dumps(row["series"], sort_keys=True)
+def _key(row: Row) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(row["series"].items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +71,27 @@ class Standing:
         return () if self.proposed is None else tuple(self.proposed.body["changes"])
 
 
-def standing(facts: Iterable[Fact]) -> Standing | None:
-    """Put together a month's seal and its restatements, in order; None if it is not sealed.
+def waiting(facts: Iterable[Fact]) -> Fact | None:
+    """The restatement of a month that waits for approval, of its facts in order; None: none does.
 
     A proposal takes the place of the one before it, and an empty one takes it back.
     """
-    rows: dict[str, Row] = {}
-    restatements = 0
-    sealed_at = settled_at = None
     proposed: Fact | None = None
     for fact in facts:
         if fact.type == "restatement_proposed":
             proposed = fact if fact.body["changes"] else None
+        elif fact.type == "restatement" and "approved_by" in fact.body:
+            proposed = None
+    return proposed
+
+
+def standing(facts: Sequence[Fact]) -> Standing | None:
+    """Put together a month's seal and its restatements, in order; None if it is not sealed."""
+    rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    restatements = 0
+    sealed_at = settled_at = None
+    for fact in facts:
+        if fact.type == "restatement_proposed":
             continue
         settled_at = fact.at
         if fact.type == "seal":
@@ -92,11 +100,9 @@ def standing(facts: Iterable[Fact]) -> Standing | None:
         else:
             restatements = fact.body["number"]
             rows.update({_key(change["now"]): change["now"] for change in fact.body["changes"]})
-            if "approved_by" in fact.body:
-                proposed = None
     if sealed_at is None or settled_at is None:
         return None
-    return Standing(tuple(rows.values()), restatements, sealed_at, settled_at, proposed)
+    return Standing(tuple(rows.values()), restatements, sealed_at, settled_at, waiting(facts))
 
 
 def betters(was: Row, now: Row) -> bool:

@@ -29,6 +29,7 @@ from monitor.web.keys import FRAME
 from monitor.web.problem import PROBLEM, Handler, asks_for_page
 from monitor.web.sessions import SESSION
 from monitor.web.tokens import Scope
+from monitor.web.turns import joined
 
 NAVIGATION = (
     ("/", "Overview"),
@@ -200,24 +201,37 @@ def page(
     Around it stand the frame and, for somebody who logged in, the token of their forms. Visitors who
     are not known yet see neither.
     """
-    visitor, session = request.get(VISITOR), request.get(SESSION)
-    text = (
-        environment()
-        .get_template(template)
-        .render(
-            visitor=visitor,
-            session=session,
-            may_write=session is not None and session.token.scope.includes(Scope.DECLARE),
-            tokens_known=request.app[TOKENS] is not None,
-            frame=None if visitor is None else request.app[FRAME](),
-            path=request.path,
-            address=address or request.path_qs,
-            section=section or f"/{request.path.split('/')[1]}",
-            navigation=NAVIGATION,
-            **context,
-        )
-    )
+    around = _around(request, context, address, section)
+    text = environment().get_template(template).render(around)
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+async def long_page(
+    request: web.Request, template: str, context: Mapping[str, Any], *, section: str | None = None
+) -> web.Response:
+    """The same for a page of many rows, rendered in turns."""
+    made = environment().get_template(template)
+    text = await joined(made.generate(_around(request, context, None, section)))
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
+
+
+def _around(
+    request: web.Request, context: Mapping[str, Any], address: str | None, section: str | None
+) -> dict[str, Any]:
+    """What a page is about, with what stands around it."""
+    visitor, session = request.get(VISITOR), request.get(SESSION)
+    return {
+        "visitor": visitor,
+        "session": session,
+        "may_write": session is not None and session.token.scope.includes(Scope.DECLARE),
+        "tokens_known": request.app[TOKENS] is not None,
+        "frame": None if visitor is None else request.app[FRAME](),
+        "path": request.path,
+        "address": address or request.path_qs,
+        "section": section or f"/{request.path.split('/')[1]}",
+        "navigation": NAVIGATION,
+        **context,
+    }
 
 
 def fragment(template: str, context: Mapping[str, Any]) -> web.Response:

@@ -14,7 +14,7 @@ from monitor.report.words import percent
 from monitor.web import pictures
 from monitor.web.console.asking import asked
 from monitor.web.console.overview import row
-from monitor.web.pages import ZONE, page
+from monitor.web.pages import ZONE, long_page, page
 
 RECENT = 40
 """Observations listed."""
@@ -37,7 +37,7 @@ async def show_endpoint(request: web.Request) -> web.Response:
     day = _day(request.query.get("day", ""), now)
     strip = await _strip(request, name, day, now)
     account = detail["account"]
-    return page(
+    return await long_page(
         request,
         "endpoint.html.j2",
         {
@@ -56,6 +56,7 @@ async def show_endpoint(request: web.Request) -> web.Response:
             "defs": pictures.defs(),
             "legend": pictures.legend(),
         },
+        section="/",
     )
 
 
@@ -136,6 +137,7 @@ async def explain(request: web.Request) -> web.Response:
             "around": _around(found["at"], found["until"]),
             "kinds": pictures.WORDS,
         },
+        section="/",
     )
 
 

@@ -14,13 +14,14 @@ from monitor.report import svg
 from monitor.report.tables import figures
 from monitor.web import pictures
 from monitor.web.console.asking import asked
-from monitor.web.pages import page
+from monitor.web.pages import long_page, page
+from monitor.web.turns import worked
 
 ROWS = 50
 CLASSES = ("declared", "declared_short_notice", "overrun", "undeclared")
 SERVICES = ("find", "view", "pat-refresh")
-MOST_MEMBERS = 12
-"""Holdernames with the same figures of which the GUIDs are listed before the rest is folded."""
+MOST_OUTAGES = 150
+"""Outages of all endpoints that one page lists."""
 
 
 async def show_months(request: web.Request) -> web.Response:
@@ -39,7 +40,7 @@ async def show_month(request: web.Request) -> web.Response:
     detail = await asked(request, "month.detail", arguments)
     holdernames = await asked(request, "slo", {"month": month, "by": "holdername"})
     number = _number(request.query.get("page", ""))
-    return page(
+    return await long_page(
         request,
         "month.html.j2",
         {
@@ -51,7 +52,8 @@ async def show_month(request: web.Request) -> web.Response:
             "number": number,
             "last": max(1, -(-len(rows) // ROWS)),
             "chosen": None if detail["endpoint"] is None else _drawn(detail),
-            "outages": _linked(detail),
+            "outages": await _listed(detail, chosen),
+            "all_outages": len(detail["outages"]),
             "alike": _alike(holdernames["months"]),
             "services": SERVICES,
             "classes": CLASSES,
@@ -59,7 +61,6 @@ async def show_month(request: web.Request) -> web.Response:
             "legend": svg.legend(),
             "elsewhere": lambda **more: _address(month, request.query, more),
             "explained": _explained,
-            "most": MOST_MEMBERS,
             "verdicts": _verdicts(rows),
         },
     )
@@ -129,16 +130,19 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _linked(detail: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The outages of the month with the incidents that they belong to."""
-    return [
-        {
-            **outage,
-            "name": outage["series"].get("endpoint"),
-            "incidents": [one["id"] for one in detail["incidents"] if _concerns(one, outage)],
-        }
-        for outage in detail["outages"]
-    ]
+async def _listed(detail: Mapping[str, Any], chosen: str | None) -> list[dict[str, Any]]:
+    """The outages of the month with their incidents: all of them, or if they are many those of the
+    endpoint that is drawn.
+    """
+    outages = detail["outages"]
+    if len(outages) > MOST_OUTAGES:
+        outages = [one for one in outages if one["series"].get("endpoint") == chosen]
+
+    def linked(outage: Mapping[str, Any]) -> dict[str, Any]:
+        incidents = [one["id"] for one in detail["incidents"] if _concerns(one, outage)]
+        return {**outage, "name": outage["series"].get("endpoint"), "incidents": incidents}
+
+    return await worked(outages, linked)
 
 
 def _concerns(incident: Mapping[str, Any], outage: Mapping[str, Any]) -> bool:

@@ -13,7 +13,8 @@ from monitor.core.month import civil
 from monitor.report.words import percent, roughly
 from monitor.web import pictures
 from monitor.web.console.asking import asked
-from monitor.web.pages import ZONE, page
+from monitor.web.pages import ZONE, long_page
+from monitor.web.turns import worked
 
 HOUR_WIDTH, DAY_WIDTH = 120, 192
 """Pixels of the ribbons of an hour and of a day: two a minute, eight an hour."""
@@ -36,7 +37,7 @@ async def overview(request: web.Request) -> web.Response:
     test = None
     if given["environment"] == "live" and found["counts"]["test"]["all"]:
         test = await asked(request, "overview", {**wanted, "environment": "test", "limit": FEW})
-    return page(
+    return await long_page(
         request,
         "overview.html.j2",
         {
@@ -45,8 +46,8 @@ async def overview(request: web.Request) -> web.Response:
             "first": first_thing(found),
             "owed": [{**one, "clock": _clock(one, found["now"])} for one in found["owed"]],
             "budget": _budget(found["month"]),
-            "rows": [row(one) for one in found["endpoints"]],
-            "test": None if test is None else [row(one) for one in test["endpoints"]],
+            "rows": await worked(found["endpoints"], row),
+            "test": None if test is None else await worked(test["endpoints"], row),
             "test_all": found["counts"]["test"]["all"],
             "asked": given,
             "services": _SERVICES,
