@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.reference.facts import SHAPES
-from tests.e2e.processes import end, wait_for
+from tests.e2e.processes import end, get, wait_for
 from tests.tools import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,7 +191,6 @@ class Place:
             **os.environ,
             "PATH": os.pathsep.join([str(self.folder / ".venv" / "bin"), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "MONITOR_AUTHOR": "ops",
             "COLUMNS": "110",
         }
@@ -265,19 +264,10 @@ def running(place: Place) -> Iterator[Path]:
 
 
 def _all_up(place: Place) -> bool:
-    asked = [".venv/bin/monitor", "status", "--json", "-c", ".sandbox/monitor.yaml"]
-    done = subprocess.run(
-        asked,
-        cwd=place.folder,
-        env=place.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        return False
-    said = json.loads(done.stdout)
-    return bool(said["live"]) and all(one["state"] == "up" for one in said["endpoints"])
+    token = place.folder / ".sandbox" / "token"
+    secret = token.read_text().strip() if token.exists() else None
+    status, text = get(f"http://127.0.0.1:{place.listen}/api/v1/status", secret)
+    return status == 200 and all(one["state"] == "up" for one in json.loads(text)["endpoints"])
 
 
 def walk(document: Path, folder: Path) -> list[tuple[Step, str]]:
