@@ -52,7 +52,7 @@ from monitor.core.silence import wanted
 from monitor.core.standing import Own, Queue, Standing, standing
 from monitor.core.verdict import CertificateFacts, Evidence, Reason
 from monitor.cycle import SPOOL, Cycle
-from monitor.desk import Desk
+from monitor.desk import Desk, Upkeep
 from monitor.dispatch import Dispatcher
 from monitor.errors import ConfigError, Fault, IdentityError, MonitorError, StoreError, StoreLocked
 from monitor.findings import Guard
@@ -185,6 +185,7 @@ class Daemon:
         self._witnesses: dict[str, asyncio.Task[None]] = {}
         self._refused: tuple[Fault, ...] = ()
         self._refusals: dict[str, datetime] = {}
+        self._taken_over_at: datetime | None = None
         self._fingerprint = ""
         self._reload = asyncio.Event()
         self._secrets: dict[str, SecretFiles] = {}
@@ -223,6 +224,7 @@ class Daemon:
             warnings=self._warnings,
             seen=telemetry.last,
             identities=lambda: [identity_document(one) for one in self._contexts.identities],
+            upkeep=lambda: Upkeep(self._taken_over_at, dict(self._refusals)),
         )
 
     @classmethod
@@ -669,6 +671,7 @@ class Daemon:
             fresh = await asyncio.to_thread(read_settings, self.settings.path, self._environ, today)
             if fresh != self.settings:
                 await self._adopt(fresh)
+                self._taken_over_at = self.clock.now()
         except (ConfigError, IdentityError, StoreError) as trouble:
             self._reloaded("configuration", False)
             log.error("reload_refused", why=str(trouble), kept="the configuration in force")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -49,6 +49,15 @@ class Store(Ledger, Outbox, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What became of changed files: when the configuration was last taken over (None: not since the
+    start), and since when a change of what is refused (`configuration`, `identities`)."""
+
+    taken_over_at: datetime | None = None
+    refused: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """Everything an operation may touch. `live` says whether a daemon probes behind it.
 
@@ -69,3 +78,4 @@ class Desk:
     warnings: Callable[[], Sequence[str]] = tuple
     seen: Callable[[str], Evidence | None] = lambda _: None
     identities: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    upkeep: Callable[[], Upkeep] = Upkeep

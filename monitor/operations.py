@@ -19,7 +19,18 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from monitor import declare, detail, findings, glance, paperwork, planning, ribbons, snapshot, why
+from monitor import (
+    __version__,
+    declare,
+    detail,
+    findings,
+    glance,
+    paperwork,
+    planning,
+    ribbons,
+    snapshot,
+    why,
+)
 from monitor.core import returns
 from monitor.core.alert import Event
 from monitor.core.book import Book
@@ -856,6 +867,40 @@ async def _config_schema(call: Call) -> Document:
 
 
 # -- the ledger ------------------------------------------------------------------------------------
+
+
+@_operation("service", "how the monitor itself fares: alerts, configuration, store, ledger")
+async def _service(call: Call) -> Document:
+    desk, settings = call.desk, call.desk.settings()
+    upkeep = desk.upkeep()
+    queue = await _in_thread(desk.store.queue_stats)
+    number, hashed = await _in_thread(desk.store.head)
+    return {
+        "now": show_instant(call.now),
+        "version": __version__,
+        "live": desk.live,
+        "since": show_instant(desk.started_at),
+        "alerts": snapshot.queue_document(queue),
+        "configuration": {
+            "digest": settings.digest,
+            "rules_digest": settings.rules_digest,
+            "taken_over_at": _shown(upkeep.taken_over_at),
+            "refused": [
+                {"what": what, "since": show_instant(since)}
+                for what, since in sorted(upkeep.refused.items())
+            ],
+        },
+        "store": {
+            "path": str(settings.store.path),
+            "retain_observations_s": snapshot.seconds(settings.store.retain_observations),
+        },
+        "ledger": {"seq": number, "hash": hashed},
+        "warnings": list(dict.fromkeys([*settings.warnings, *desk.warnings()])),
+    }
+
+
+def _shown(at: datetime | None) -> str | None:
+    return None if at is None else show_instant(at)
 
 
 @_operation("ledger.head", "number and hash of the last fact")

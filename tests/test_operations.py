@@ -104,6 +104,7 @@ def test_the_table_names_what_can_be_asked_and_done() -> None:
         "month.detail",
         "slo.months",
         "identity.list",
+        "service",
         *(f"holdername.{what}" for what in ("list", "import", "reconcile")),
         "config.schema",
         "ledger.head",

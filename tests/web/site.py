@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Site:
         self.clock = 0.0
         self.tokens = Tokens(self.tokens_path, clock=lambda: self.clock)
         self.reasons: list[str] = []
+        self.identities: list[Document] = []
         self.url = ""
 
     def write_tokens(self, *scopes: Scope) -> None:
@@ -60,7 +61,8 @@ class Site:
             YAML().dump([self.entries[scope] for scope in scopes], file)
 
     async def ask(self, operation: str, arguments: Mapping[str, Any], author: str) -> Document:
-        return await perform(self.place.desk, operation, arguments, author=author)
+        desk = replace(self.place.desk, identities=lambda: self.identities)
+        return await perform(desk, operation, arguments, author=author)
 
     @property
     def facts(self) -> int:

@@ -882,6 +882,22 @@ COMPONENTS: dict[str, Schema] = {
     "IdentitiesChecked": document(ok=FLAG, identities=TEXTS, **CHECKED),
     "ConfigurationChecked": document(ok=FLAG, configuration=TEXT, **CHECKED),
     "JsonSchema": ANYTHING,
+    "Service": document(
+        now=INSTANT,
+        version=TEXT,
+        live=FLAG,
+        since=INSTANT,
+        alerts=each(ref("Receiver")),
+        configuration=document(
+            digest=HASH,
+            rules_digest=HASH,
+            taken_over_at=maybe(INSTANT),
+            refused=each(document(what=TEXT, since=INSTANT)),
+        ),
+        store=document(path=TEXT, retain_observations_s=SECONDS),
+        ledger=document(seq=COUNT, hash=HASH),
+        warnings=TEXTS,
+    ),
     "LedgerHead": document(seq=COUNT, hash=HASH),
     "Facts": document(facts=each(ref("Fact")), next=NEXT),
     "LedgerVerified": document(

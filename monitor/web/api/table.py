@@ -214,6 +214,7 @@ ROUTES: tuple[Route, ...] = (
         "Holdernames",
         scope=READ,
     ),
+    _get("/service", "service", "Service", "Care"),
     _get("/identities", "identity.list", "Identities", "Care"),
     _get("/configuration/schema", "config.schema", "JsonSchema", "Care"),
     _get("/ledger/head", "ledger.head", "LedgerHead", "Care"),

@@ -59,6 +59,7 @@ READS = (
     "/alerts/dead",
     "/holdernames",
     "/holdernames?at=2026-01-15",
+    "/service",
     "/identities",
     "/configuration/schema",
     "/ledger/head",
