@@ -25,8 +25,9 @@ from pydantic import BaseModel
 
 from monitor import config_schema as schema
 from monitor.config_check import cross_check, resolve
-from monitor.config_read import Draft, read, read_section
-from monitor.config_schema import Connection, json_schema, store_path
+from monitor.config_place import beside, store_path
+from monitor.config_read import Draft, read
+from monitor.config_schema import Connection, json_schema
 from monitor.config_yaml import Faults, Reader
 from monitor.core.endpoint import Cadence, Endpoint, Environment, Expectation, Service
 from monitor.core.holdername import Holdername, Serving
@@ -53,7 +54,6 @@ __all__ = [
     "accounting_from_document",
     "bank_holidays_digest",
     "differences",
-    "find_store",
     "fingerprint",
     "json_schema",
     "load",
@@ -245,25 +245,6 @@ def load(
     return _Assembly(Path(path), draft, environ).settings(bank_holidays, today)
 
 
-def find_store(path: Path, *, environ: Mapping[str, str]) -> Path:
-    """Where the store of a configuration is; nothing else of it need be right, nothing is included.
-
-    For what must find a daemon that runs on after a faulty change. Raises ConfigError if the file
-    cannot be read, or its section `store` has a fault.
-    """
-    faults = Faults()
-    section = read_section(path, "store", Reader(environ, faults), faults)
-    if section is None:
-        faults.raise_any()
-        raise AssertionError("a section that cannot be read has a fault")
-    return _beside(path, store_path(section.url) or "")
-
-
-def _beside(path: Path, name: str) -> Path:
-    """A path as seen from the folder of the configuration file."""
-    return Path(os.path.normpath(Path(os.path.abspath(path)).parent / name))
-
-
 # --- assembly ---------------------------------------------------------------------------------
 
 
@@ -313,7 +294,7 @@ class _Assembly:
 
     def _file(self, name: str) -> Path:
         """A path as seen from the folder of the configuration file."""
-        return _beside(self.path, name)
+        return beside(self.path, name)
 
     def _credential(self, name: str | None) -> Path | None:
         """A `*_file`: a systemd credential if there is one of that name, else like any file."""

@@ -86,12 +86,6 @@ def read(path: Path, reader: Reader, faults: Faults) -> Draft:
     return draft
 
 
-def read_section(path: Path, name: str, reader: Reader, faults: Faults) -> Any:
-    """One section of a file, whatever else stands there; None, with a fault, if it is faulty."""
-    root = reader.read(path)
-    return None if root is None else _section(root, name, faults)
-
-
 def _section(root: Tree, name: str, faults: Faults) -> BaseModel | None:
     """A section of the file, its defaults if it is absent, None if it has faults."""
     model = _model_of(schema.Document, name)

@@ -29,6 +29,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from monitor.config_place import DEFAULT_STORE, NO_FILE, names_file
 from monitor.core.alert import EVENT_TYPES
 from monitor.core.endpoint import Environment, Service
 from monitor.core.planning import Reading
@@ -330,24 +331,9 @@ def _parse_witness_host(value: object) -> tuple[str, int]:
 
 def _parse_store_url(value: object) -> str:
     text = _parse_text(value)
-    path = store_path(text)
-    if path is None or not path or path.endswith("/"):
-        raise Wrong(
-            "does not name an SQLite file", "write it as sqlite:///var/lib/monitor/monitor.db"
-        )
+    if not names_file(text):
+        raise Wrong(*NO_FILE)
     return text
-
-
-def store_path(url: str) -> str | None:
-    """The path in a store URL: absolute after `sqlite:///`, else as seen from the configuration."""
-    if url.startswith("sqlite:///"):
-        return "/" + url.removeprefix("sqlite:///").lstrip("/")
-    for prefix in ("sqlite://./", "sqlite:./"):
-        if url.startswith(prefix):
-            return url.removeprefix(prefix)
-    if url.startswith("sqlite:") and not url.startswith("sqlite:/"):
-        return url.removeprefix("sqlite:")
-    return None
 
 
 def _parse_events(value: object) -> str:
@@ -732,7 +718,7 @@ class HoldernameSection(Section):
 class StoreSection(Section):
     """Where facts are kept."""
 
-    url: StoreUrl = "sqlite:///var/lib/monitor/monitor.db"
+    url: StoreUrl = DEFAULT_STORE
     """SQLite file: sqlite:///absolute/path, or sqlite:path beside the configuration."""
     retain_observations: Duration = timedelta(days=400)
     """Raw observations older than this are removed; everything else is kept."""

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from monitor.adapters.socket import Handler
+from monitor.config_place import find_store
+from monitor.errors import ConfigError
 from tests.cli_place import CONFIG, Place
 from tests.tools import free_port
 
@@ -85,6 +87,23 @@ def test_a_faulty_change_does_not_look_like_death(place: Place) -> None:
             done = place.run("healthcheck")
             assert (done.exit_code, done.stdout) == (2, "")
             assert str(place.config) in done.stderr
+
+
+def test_the_store_is_where_the_daemon_has_it(tmp_path: Path) -> None:
+    """Beside the configuration, at an absolute path, from the environment, or by default."""
+    path = tmp_path / "m.yaml"
+    for text, found in (
+        ('store: {url: "sqlite:a.db"}', tmp_path / "a.db"),
+        ('store: {url: "sqlite:///srv/${NAME}.db"}', Path("/srv/b.db")),
+        ("store: {retain_observations: never}", Path("/var/lib/monitor/monitor.db")),
+        ("endpoints: []", Path("/var/lib/monitor/monitor.db")),
+    ):
+        path.write_text(text)
+        assert find_store(path, environ={"NAME": "b"}) == found
+    for text in ("store: {url: 5}", 'store: {url: "sqlite:///srv/"}', 'store: {url: "${NAME}"}'):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"m\.yaml:1:\d+: store\.url"):
+            find_store(path, environ={})
 
 
 def test_reading_needs_no_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

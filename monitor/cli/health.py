@@ -42,7 +42,7 @@ def healthcheck(shared: Common, ready: bool, timeout: float) -> None:
 def _ask(config: Path, *, ready: bool, timeout: float) -> Document:
     """The answer: `ok`, whether it is `alive` and `ready`, and the `reasons` against either."""
     from monitor.adapters.socket import HEALTH, call, socket_path
-    from monitor.config import find_store
+    from monitor.config_place import find_store
 
     control = socket_path(find_store(config, environ=os.environ))
     try:
