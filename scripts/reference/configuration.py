@@ -28,8 +28,8 @@ same as a JSON Schema, for editors.
 | `${{NAME}}` | anywhere in a value: taken from the environment; `$${{` is a plain `${{` |
 
 A changed file is taken over without a restart, whole or not at all: on a fault the old one stays in force,
-`monitor_config_last_reload_successful` is 0 and the log says why. Only `store.url`, `http.listen` and `probing` need
-a restart. *needed* means that there is no default. What stands under `defaults` may stand under an endpoint too, for it
+`monitor_config_last_reload_successful` is 0 and the log says why. Only `store.url`, `http.listen`, `http.tls` and
+`probing` need a restart. *needed* means that there is no default. What stands under `defaults` may stand under an endpoint too, for it
 alone, and the four keys `confirm_down`, `confirm_up`, `recheck_interval` and `gap_after` under `slo` instead.
 """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from monitor import config
 from monitor.cli import common
 from monitor.core import alert, ledger
 from monitor.core.incident import HUMAN_STEPS
@@ -87,6 +89,15 @@ def test_every_alert_that_is_told_is_listed() -> None:
     told |= texts("notice", 0)[0] | texts("expiry_notice", 0)[0]
     told |= set(alert._INCIDENT_EVENTS.values())
     assert told == set(named) == set(alert.EVENT_TYPES)
+
+
+def test_what_needs_a_restart_is_said() -> None:
+    """The page of the configuration names each option that a reload does not take over."""
+    source = inspect.getsource(config.differences)
+    named = re.findall(r'"([a-z.]+)": \(?old', source)
+    page = (FOLDER / "configuration.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"Only (`[^*]+?)\s+need a restart", " ".join(page.split()))
+    assert set(re.findall(r"`([^`]+)`", said)) == {*named, "probing"}
 
 
 def test_the_explained_configuration_has_every_option() -> None:
