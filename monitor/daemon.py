@@ -63,6 +63,7 @@ from monitor.pacer import Pacer
 from monitor.ports import Receipt
 from monitor.recovery import configuration_fact, load_book, policy_of
 from monitor.watch import OwnTrouble, every
+from monitor.web import pages
 from monitor.web.app import Health, WebServer, build_app
 from monitor.web.metrics import Metrics
 from monitor.web.telemetry import PrometheusTelemetry
@@ -758,6 +759,7 @@ class Daemon:
         self._schedule.daily("retention", 5, self._retention)
         self._schedule.daily("ledger-head", 6, self._ledger_head)
         self._schedule.at("seal-at-start", now, self._seal)
+        self._schedule.at("overview-at-start", now, self._look)
         self._schedule.at("expiry-at-start", now + timedelta(minutes=1), self._expiry)
         self._schedule.at("settle-memory", now + timedelta(minutes=1), self._settle_memory)
         self._schedule.start()
@@ -765,6 +767,11 @@ class Daemon:
     async def _settle_memory(self) -> None:
         """Once more when every endpoint has been probed, and has its place in memory."""
         _settle_memory()
+
+    async def _look(self) -> None:
+        """Do what the pages remember once before anybody asks, so that the first visitor waits less."""
+        await asyncio.to_thread(pages.prepare)
+        await self._ask("overview", {}, "")
 
     async def _seal(self) -> None:
         await seal_months(self.cycle, self.settings.digest, self.clock.now())

@@ -207,7 +207,7 @@ def least_document(book: Book, endpoint: str, month: Month, now: datetime) -> Do
     return {
         **snapshot.month_document(series, month, account),
         "left": snapshot.ratio(share_left(account)),
-        "burn": ribbons.burn_down(book, endpoint, month, now),
+        "burn": ribbons.burn_down(book, endpoint, month, now, account),
     }
 
 
@@ -215,15 +215,20 @@ def row_document(book: Book, memory: Memory, endpoint: str, now: datetime) -> Do
     """An endpoint as the overview lists it: how it stands and stood, and its budget."""
     known = book.register.endpoints[endpoint]
     month = Month.of(now - MICROSECOND, book.rules.zone)
+    account = book.account(book.endpoint_series(endpoint), month, now) if known.live else None
+    day = ribbons.stretches(book, endpoint, Interval(now - ribbons.DAY, now), now)
     return {
-        **snapshot.endpoint_document(book, endpoint, now),
+        # At the very first instant of a month the one before is still shown.
+        **snapshot.endpoint_document(
+            book, endpoint, now, account if month == Month.of(now, book.rules.zone) else None
+        ),
         "url": known.url,
         "ribbons": {
-            "hour": ribbons.ribbon(book, endpoint, ribbons.HOUR, now),
-            "day": ribbons.ribbon(book, endpoint, ribbons.DAY, now),
+            "hour": ribbons.ribbon(day, ribbons.HOUR, now),
+            "day": ribbons.ribbon(day, ribbons.DAY, now),
             "days": ribbons.days_document(memory.days.of(book, endpoint, now)),
         },
-        "burn": ribbons.burn_down(book, endpoint, month, now) if known.live else None,
+        "burn": ribbons.burn_down(book, endpoint, month, now, account) if known.live else None,
     }
 
 

@@ -19,6 +19,7 @@ from monitor.core.downtime import Calendar
 from monitor.core.interval import MICROSECOND, Interval
 from monitor.core.month import Month, civil, midnight, show_instant
 from monitor.core.outage import Part
+from monitor.core.slo import Account
 from monitor.core.timeline import Span, State
 from monitor.snapshot import Document
 
@@ -125,15 +126,18 @@ def stretch_document(one: Stretch) -> Document:
 # -- ribbons ---------------------------------------------------------------------------------------
 
 
-def ribbon(book: Book, endpoint: str, length: timedelta, now: datetime) -> Document:
-    """The time of `length` up to now as runs of (kind, seconds), with the sum of each kind."""
+def ribbon(found: Sequence[Stretch], length: timedelta, now: datetime) -> Document:
+    """The last `length` of stretches up to now as runs of (kind, seconds), with sums by kind."""
     bounds = Interval(now - length, now)
     runs: list[tuple[str, timedelta]] = []
-    for one in stretches(book, endpoint, bounds, now):
+    for one in found:
+        inside = one.end - max(one.start, bounds.start)
+        if one.end <= bounds.start:
+            continue
         if runs and runs[-1][0] == one.kind:
-            runs[-1] = (one.kind, runs[-1][1] + (one.end - one.start))
+            runs[-1] = (one.kind, runs[-1][1] + inside)
         else:
-            runs.append((one.kind, one.end - one.start))
+            runs.append((one.kind, inside))
     return {
         "start": show_instant(bounds.start),
         "end": show_instant(bounds.end),
@@ -243,18 +247,22 @@ def days_document(days: Sequence[Day]) -> Document:
 _Point = tuple[datetime, Fraction]
 
 
-def burn_down(book: Book, endpoint: str, month: Month, now: datetime) -> Document:
+def burn_down(
+    book: Book, endpoint: str, month: Month, now: datetime, account: Account | None = None
+) -> Document:
     """What was left of a month's budget, as points between which it runs straight.
 
-    It begins with the whole budget and ends, now or with the month, at `remaining_s` of the account.
+    It begins with the whole budget and ends, now or with the month, at `remaining_s` of the account
+    of the month, which may be given where it is known already.
     """
     series = book.endpoint_series(endpoint)
-    account = book.account(series, month, now)
+    account = account or book.account(series, month, now)
     end = min(now, month.interval.end)
     left = account.budget
     points = [(month.interval.start, left)]
     if month.interval.start < end:
-        for span in book.states(series, Interval(month.interval.start, end), now):
+        lost = Interval(month.interval.start, end) if account.unavailable else None
+        for span in () if lost is None else book.states(series, lost, now):
             if span.state.unavailable:
                 points.append((span.start, left))
                 left -= (span.end - span.start) // MICROSECOND

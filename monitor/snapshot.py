@@ -259,8 +259,13 @@ def _last_state(book: Book, endpoint: str, start: datetime, now: datetime) -> Sp
     return book.endpoint_states(endpoint, Interval(start, now), now)[-1]
 
 
-def endpoint_document(book: Book, endpoint: str, now: datetime) -> Document:
-    """How an endpoint stands now, and its running month (None for one that is never accounted)."""
+def endpoint_document(
+    book: Book, endpoint: str, now: datetime, account: Account | None = None
+) -> Document:
+    """How an endpoint stands now, and its running month (None for one that is never accounted).
+
+    `account`: that of the running month, where it is known already.
+    """
     known, track = book.register.endpoints[endpoint], book.track(endpoint)
     state, since = state_now(book, endpoint, now)
     last = track.last
@@ -281,14 +286,15 @@ def endpoint_document(book: Book, endpoint: str, now: datetime) -> Document:
             "result": last.result.value,
             "reason": last.reason.value,
         },
-        "month": _running_month(book, endpoint, now) if known.live else None,
+        "month": _running_month(book, endpoint, now, account) if known.live else None,
         "findings": [finding_document(found) for found in book.security.standing(endpoint)],
     }
 
 
-def _running_month(book: Book, endpoint: str, now: datetime) -> Document:
+def _running_month(book: Book, endpoint: str, now: datetime, account: Account | None) -> Document:
     month = Month.of(now, book.rules.zone)
-    figures = account_document(book.account(book.endpoint_series(endpoint), month, now))
+    found = account or book.account(book.endpoint_series(endpoint), month, now)
+    figures = account_document(found)
     kept = ("measured", "worst", "budget_s", "remaining_s", "verdict")
     return {"month": str(month), **{key: figures[key] for key in kept}}
 

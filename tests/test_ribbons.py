@@ -79,9 +79,11 @@ async def test_time_that_does_not_count_has_its_state(past: Past) -> None:
 async def test_a_ribbon_is_as_long_as_it_says(past: Past) -> None:
     """The runs of a ribbon sum to its length, its sums to the runs."""
     for name in past.place.book.register.endpoints:
-        found = ribbons.ribbon(past.place.book, name, ribbons.DAY, NOW)
-        assert sum(length for _, length in found["runs"]) == 86_400
-        assert sum(found["sums"].values()) == 86_400
+        day = ribbons.stretches(past.place.book, name, Interval(NOW - DAY, NOW), NOW)
+        for length, seconds in ((ribbons.DAY, 86_400), (ribbons.HOUR, 3_600)):
+            found = ribbons.ribbon(day, length, NOW)
+            assert sum(length for _, length in found["runs"]) == seconds
+            assert sum(found["sums"].values()) == seconds
 
 
 async def test_a_day_is_named_after_its_worst(past: Past) -> None:

@@ -78,6 +78,13 @@ def environment() -> Environment:
     return made
 
 
+def prepare() -> None:
+    """Read and compile every template, which takes time, before anybody asks for a page."""
+    made = environment()
+    for name in made.list_templates(extensions=["j2"]):
+        made.get_template(name)
+
+
 def when(instant: str | None, none: str = words.NOTHING) -> Markup:
     """An instant as UK clocks show it, with UTC where the pointer rests."""
     if instant is None:
