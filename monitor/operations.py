@@ -568,14 +568,17 @@ def _advised(call: Call, declaration: Declaration, budgets: Budgets) -> Document
     return {**shown, "warnings": found}
 
 
-def _declarations(call: Call, *, everything: bool = False) -> list[Document]:
+async def _declarations(call: Call, *, everything: bool = False) -> list[Document]:
     book, now = call.book, call.now
     budgets = Budgets(book, now)
-    return [
-        _advised(call, one, budgets)
+    chosen = [
+        one
         for one in book.calendar.declarations.values()
         if everything or snapshot.declaration_state(one, book.rules, now) not in OVER
     ]
+    return await _gently(
+        chosen, lambda some: [_advised(call, one, budgets) for one in some], at_once=1
+    )
 
 
 async def _declared(call: Call, build: _BuildPlanned) -> Document:
@@ -714,7 +717,7 @@ async def _import(call: Call) -> Document:
 @_operation("downtime.list", "declarations that are not over, or all", all=FLAG)
 async def _downtimes(call: Call) -> Document:
     everything = bool(call.arguments.get("all"))
-    return _listed(call, declarations=_declarations(call, everything=everything))
+    return _listed(call, declarations=await _declarations(call, everything=everything))
 
 
 @_operation("downtime.show", "one declaration with every version", id=NEEDED)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from heapq import nsmallest
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +18,8 @@ from monitor.web.api.table import Paging
 
 USUAL = 1_000
 MOST = 5_000
+AT_ONCE = 500
+"""Rows that are looked at before probes get their turn again."""
 LONGEST = 1_024
 """Characters of a cursor; ours are shorter."""
 
@@ -81,13 +85,20 @@ def _list(path: str, filters: Mapping[str, Any]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def cut(document: Document, paging: Paging, after: Key | None, limit: int) -> Key | None:
+async def cut(document: Document, paging: Paging, after: Key | None, limit: int) -> Key | None:
     """Leave one page of the rows in the document; the key to go on after, None at the end."""
-    rows = sorted(document[paging.rows], key=paging.key)
-    if after is not None:
-        try:
-            rows = [row for row in rows if paging.key(row) > after]
-        except TypeError:  # a cursor made by hand, of other sorts of values
-            rows = []
-    document[paging.rows] = rows[:limit]
-    return paging.key(rows[limit - 1]) if len(rows) > limit else None
+    rows, keyed = document[paging.rows], []
+    for place in range(0, len(rows), AT_ONCE):
+        some = [(paging.key(row), row) for row in rows[place : place + AT_ONCE]]
+        keyed += [item for item in some if after is None or _follows(item[0], after)]
+        await asyncio.sleep(0)
+    page = nsmallest(limit + 1, keyed, key=lambda item: item[0])
+    document[paging.rows] = [row for _, row in page[:limit]]
+    return page[limit - 1][0] if len(page) > limit else None
+
+
+def _follows(key: Key, after: Key) -> bool:
+    try:
+        return key > after
+    except TypeError:  # a cursor made by hand, of other sorts of values
+        return False

@@ -169,7 +169,7 @@ async def _page(
         if after is not None:
             asked[route.paging.pushed] = paging.resumed(route.paging, after)
     document = await ask(request, route, asked)
-    last = paging.cut(document, route.paging, after, limit)
+    last = await paging.cut(document, route.paging, after, limit)
     following = None if last is None else paging.cursor(request.path, given, last)
     document["next"] = following
     if "truncated" in document:
