@@ -102,8 +102,8 @@ def _take(page: Page, place: Place, name: str, picture: Picture) -> None:
     page.set_viewport_size({"width": picture.width, "height": picture.height or 900})
     page.goto(f"http://127.0.0.1:{place.listen}{picture.path}")
     taken = page.screenshot(full_page=not picture.height)
-    # Pages have few colours: 64 of them are a third of the bytes.
-    few = Image.open(BytesIO(taken)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    # Pages have few colours: 160 of them are a third of the bytes.
+    few = Image.open(BytesIO(taken)).convert("RGB").quantize(160, dither=Image.Dither.NONE)
     few.save(FOLDER / f"{name}.png", optimize=True)
 
 
