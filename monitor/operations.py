@@ -623,7 +623,7 @@ async def _plan(call: Call) -> Document:
 
 @_operation(
     "downtime.calendar",
-    "the weeks to come: change windows, freeze, bank holidays, what is declared, budget left",
+    "the weeks to come: change windows, freeze, bank holidays, budget left; all that is declared",
     weeks=COUNT,
 )
 async def _calendar(call: Call) -> Document:
@@ -631,8 +631,13 @@ async def _calendar(call: Call) -> Document:
     weeks = WEEKS if weeks is None else weeks
     if not 1 <= weeks <= MOST_WEEKS:
         raise UsageError(f"weeks: must be from 1 to {MOST_WEEKS}")
-    policy = call.desk.settings().planning
-    return await planning.calendar(call.book, policy, weeks, now=call.now)
+    book, policy = call.book, call.desk.settings().planning
+    shown = await planning.calendar(book, policy, weeks, now=call.now)
+    declared = await _gently(
+        list(book.calendar.declarations.values()),
+        lambda some: [_declaration(book, one, call.now) for one in some],
+    )
+    return {**shown, "declarations": declared}
 
 
 @_operation(

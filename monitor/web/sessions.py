@@ -137,9 +137,17 @@ def read_person(text: str) -> str:
 # -- the cookie ------------------------------------------------------------------------------------
 
 
+def by_tls(request: web.Request) -> bool:
+    """Whether the browser speaks TLS, with us or with the proxy before us.
+
+    Anybody may claim the latter: it only binds their own cookie to TLS.
+    """
+    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+
+
 def cookie_name(request: web.Request) -> str:
     """With TLS the browser holds to the prefix: this host only, never without TLS (RFC 6265bis)."""
-    return "__Host-monitor" if request.secure else "monitor"
+    return "__Host-monitor" if by_tls(request) else "monitor"
 
 
 def session_id(request: web.Request) -> str | None:
@@ -151,7 +159,7 @@ def set_cookie(request: web.Request, response: web.StreamResponse, secret: str) 
         cookie_name(request),
         secret,
         path="/",
-        secure=request.secure,
+        secure=by_tls(request),
         httponly=True,
         samesite="Strict",
     )
@@ -159,7 +167,7 @@ def set_cookie(request: web.Request, response: web.StreamResponse, secret: str) 
 
 def delete_cookie(request: web.Request, response: web.StreamResponse) -> None:
     response.del_cookie(
-        cookie_name(request), path="/", secure=request.secure, httponly=True, samesite="Strict"
+        cookie_name(request), path="/", secure=by_tls(request), httponly=True, samesite="Strict"
     )
 
 

@@ -34,6 +34,19 @@ async def test_a_login_gives_a_cookie_that_scripts_and_other_sites_never_get(
     assert (await visitor.get("/"))[0] == 303, "the session before it is over"
 
 
+async def test_with_tls_the_cookie_never_leaves_it(visitor: Visitor) -> None:
+    """Behind a proxy that speaks TLS the cookie is bound to it and to this very host."""
+    answer = await visitor.http.post(
+        f"{visitor.site.url}/login",
+        data={"token": visitor.site.secrets[Scope.READ]},
+        headers={**HTML, "X-Forwarded-Proto": "https"},
+        allow_redirects=False,
+    )
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-monitor=")
+    assert cookie.endswith("; HttpOnly; Path=/; SameSite=Strict; Secure")
+
+
 async def test_a_planted_id_is_never_taken_over(visitor: Visitor) -> None:
     """Session fixation: an id that was there before the login opens nothing after it."""
     planted = "A" * 43

@@ -459,6 +459,7 @@ CALENDAR = document(
         )
     ),
     budget=each(document(month=MONTH, series=ref("Series"), **_SPENDING)),
+    declarations=each(ref("DeclarationBare")),
 )
 PLAN = document(
     ok=FLAG,

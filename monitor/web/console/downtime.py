@@ -65,22 +65,22 @@ async def show_downtime(request: web.Request) -> web.Response:
 async def _overview(
     request: web.Request, *, wrong: Faults | None = None, taken: Document | None = None
 ) -> web.Response:
-    found = await asked(request, "downtime.list")
-    everything = await asked(request, "downtime.list", {"all": True})
-    over = [one for one in reversed(everything["declarations"]) if one["state"] in OVER]
+    calendar = await asked(request, "downtime.calendar")
+    everything, now = calendar["declarations"], calendar["now"]
+    over = [one for one in reversed(everything) if one["state"] in OVER]
     pages = max(1, -(-len(over) // PER_PAGE))
     text = request.query.get("page", "")
     number = min(int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1, pages)
     number = max(number, 1)
-    calendar = await asked(request, "downtime.calendar")
-    current = sorted(found["declarations"], key=lambda one: (one["window"]["start"], one["id"]))
+    current = [one for one in everything if one["state"] not in OVER]
+    current.sort(key=lambda one: (one["window"]["start"], one["id"]))
     return page(
         request,
         "downtime.html.j2",
         {
-            "now": found["until"],
+            "now": now,
             "calendar": {**calendar, "weeks": list(_weeks(calendar))},
-            "current": [{**one, "due": due(one, found["until"])} for one in current],
+            "current": [{**one, "due": due(one, now)} for one in current],
             "over": over[(number - 1) * PER_PAGE : number * PER_PAGE],
             "number": number,
             "pages": pages,

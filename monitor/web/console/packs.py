@@ -1,4 +1,4 @@
-"""Packs to download: the files that people attach and paste into the portal of MaPS."""
+"""The list of GUIDs to download, as people attach it in the portal of MaPS; the API has whole packs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from monitor.errors import MonitorError
-from monitor.report.packs import guids_csv, guids_xlsx, pack_files, zipped
+from monitor.report.packs import guids_csv, guids_xlsx
 from monitor.web.console.asking import asked
 from monitor.web.problem import Handler
 
@@ -24,18 +24,6 @@ _FILES: Mapping[str, tuple[Callable[[Any], bytes], str]] = {
 }
 _WRITER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="packs")
 """Workbooks of thousands of holdernames take a moment, in which probes must get their turn."""
-
-
-def pack_of(operation: str) -> Handler:
-    """`.../ID/pack.zip`: all files of a pack; without the library for it, no workbook among them."""
-
-    async def pack(request: web.Request) -> web.Response:
-        name = request.match_info["id"]
-        document = await asked(request, operation, {"id": name})
-        content = await _written(lambda: zipped(pack_files(document)[0], f"pack-{name}"))
-        return _download(content, "application/zip", f"pack-{name}.zip")
-
-    return pack
 
 
 def pack_file_of(operation: str) -> Handler:

@@ -19,7 +19,7 @@ from monitor.web.console.endpoint import explain, show_endpoint
 from monitor.web.console.incidents import show_incident, show_incidents, take_step
 from monitor.web.console.months import show_month, show_months
 from monitor.web.console.overview import overview
-from monitor.web.console.packs import pack_file_of, pack_of
+from monitor.web.console.packs import pack_file_of
 from monitor.web.console.service import show_service
 from monitor.web.console.service import take_step as take_service_step
 from monitor.web.pages import static
@@ -49,6 +49,5 @@ def add_pages(app: web.Application) -> None:
     app.router.add_get("/service", show_service)
     app.router.add_post("/service/{step}", take_service_step)
     for folder, operation in (("incidents", "incident.pack"), ("downtime", "downtime.pack")):
-        app.router.add_get(f"/{folder}/{{id}}/pack.zip", pack_of(operation))
         app.router.add_get(f"/{folder}/{{id}}/pack/{{name}}", pack_file_of(operation))
     app.router.add_get("/static/{name}", static)
