@@ -194,6 +194,8 @@ async def test_an_incident_is_printed_without_its_forms(browser: Browser, site: 
             "navigation", name="Pages", include_hidden=True
         ).is_visible()
         assert not await page.locator("form").first.is_visible()
+        assert not await page.locator("#acknowledge > summary").is_visible()
+        assert await page.locator("button:visible").count() == 0
         assert await page.get_by_role("term").filter(has_text="Estimated start").is_visible()
         assert (await page.pdf()).startswith(b"%PDF")
 
