@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime, timedelta
@@ -74,6 +73,8 @@ def _check_identities(
     warnings: list[str],
 ) -> None:
     """Load the identities, with a TLS context for each trust they are used with."""
+    import asyncio
+
     from monitor.adapters.tls import Contexts
 
     wanted = set(names)

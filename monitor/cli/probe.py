@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,8 @@ def probe(shared: Common, ids: tuple[str, ...]) -> None:
     Prints verdict, reason, the time of each phase, TLS version and cipher, the certificates seen
     and those shown. Exits with 1 if one is not up. It records nothing and needs no daemon.
     """
+    import asyncio
+
     from monitor.adapters.identity import identity_document
     from monitor.snapshot import probe_document
 
@@ -66,6 +67,8 @@ async def _ask(
     settings: Settings, wanted: list[Endpoint]
 ) -> tuple[list[Evidence], dict[str, Identity]]:
     """What each endpoint answered, and the identities shown to them. Raises IdentityError."""
+    import asyncio
+
     from monitor import __version__
     from monitor.adapters.clock import SystemClock
     from monitor.adapters.probe import AiohttpProber, Limits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import time
@@ -78,6 +77,8 @@ def _without_daemon(
     settings: Settings, operation: str, arguments: Document, author: str
 ) -> Document:
     """On the store itself: under the daemon's lock to write, else for reading only."""
+    import asyncio
+
     from monitor.adapters.lock import StoreLock
     from monitor.adapters.store import SqliteStore
     from monitor.operations import OPERATIONS

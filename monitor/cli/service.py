@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from monitor.cli.common import Common, common
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 @click.command()
@@ -21,6 +24,8 @@ def run(shared: Common) -> None:
     signal forces the end. SIGHUP, and any change of the configuration or an identity, is picked up
     without a restart.
     """
+    import asyncio
+
     from monitor.daemon import run as run_daemon
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -98,6 +103,8 @@ def sandbox(
     fail on command, and a webhook sink. It writes the configuration that watches it to
     DIR/monitor.yaml, and says `ready`. It reads no configuration.
     """
+    import asyncio
+
     from monitor.sandbox import serve
     from monitor.sandbox.place import Wiring
 

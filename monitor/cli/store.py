@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import json
 import os
@@ -79,6 +78,8 @@ def backup(shared: Common, file: Path) -> None:
     The copy is complete, checked and on disk, or there is none. A store of an older monitor, which
     is yet to be migrated, is copied as it is.
     """
+    import asyncio
+
     if file.exists():
         raise UsageError(f"{file}: exists already; name a new file for the backup")
     with _open(shared, older=True) as opened:
@@ -96,6 +97,8 @@ def backup(shared: Common, file: Path) -> None:
 @common()
 def migrate(shared: Common, rebuild: bool) -> None:
     """Bring the store's schema up to date; stop the daemon and back up first."""
+    import asyncio
+
     from monitor.adapters.lock import StoreLock
     from monitor.adapters.store import SqliteStore
 
