@@ -24,6 +24,7 @@ from markupsafe import Markup
 from monitor import __version__
 from monitor.core.month import civil
 from monitor.report import words
+from monitor.snapshot import Document
 from monitor.web.guard import SAFE, TOKENS, VISITOR, needs
 from monitor.web.keys import FRAME
 from monitor.web.problem import PROBLEM, Handler, asks_for_page
@@ -42,6 +43,7 @@ NAVIGATION = (
 ZONE = ZoneInfo("Europe/London")
 """Instants are shown as UK clocks show them."""
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_AROUND = web.RequestKey[Document]("around")
 FOR_GOOD = "public, max-age=31536000, immutable"
 """How long static files may be kept: their address changes with their content."""
 
@@ -193,6 +195,14 @@ def some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def frame_of(request: web.Request) -> Document:
+    """What stands around the page; worked out once a request, however often it is asked for."""
+    found = request.get(_AROUND)
+    if found is None:
+        found = request[_AROUND] = request.app[FRAME]()
+    return found
+
+
 def page(
     request: web.Request,
     template: str,
@@ -232,7 +242,7 @@ def _around(
         "session": session,
         "may_write": session is not None and session.token.scope.includes(Scope.DECLARE),
         "tokens_known": request.app[TOKENS] is not None,
-        "frame": None if visitor is None else request.app[FRAME](),
+        "frame": None if visitor is None else frame_of(request),
         "path": request.path,
         "address": address or request.path_qs,
         "section": section or f"/{request.path.split('/')[1]}",

@@ -1,10 +1,13 @@
 """What every page has: static files by the digest of their content."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
+from aiohttp.test_utils import make_mocked_request
+
 from monitor.web.app import Health, build_app
-from monitor.web.pages import FOR_GOOD, static_address
+from monitor.web.pages import FOR_GOOD, frame_of, static_address
 from tests.web.world import World
 
 
@@ -36,3 +39,13 @@ async def test_nothing_but_static_files_is_served(aiohttp_client: Any, world: Wo
         "monitor.css/",
     ):
         assert (await client.get(f"/static/{name}")).status == 404, name
+
+
+async def test_the_frame_is_worked_out_once_a_request(world: World) -> None:
+    """However often a handler and its page ask for it: it goes over every endpoint."""
+    app = build_app(world, world.metrics(), Health(), None, world.ask)
+    request = make_mocked_request("GET", "/", app=app)
+    first = frame_of(request)
+    world.clock.at += timedelta(hours=1)
+    assert frame_of(request) is first
+    assert frame_of(make_mocked_request("GET", "/", app=app))["now"] != first["now"]

@@ -22,8 +22,8 @@ from monitor.snapshot import Document
 from monitor.web.console.acting import Faults, done, filled, form_of, plainly, see, writer
 from monitor.web.console.asking import asked
 from monitor.web.guard import VISITOR
-from monitor.web.keys import ASK, FRAME
-from monitor.web.pages import ZONE, fragment, page
+from monitor.web.keys import ASK
+from monitor.web.pages import ZONE, fragment, frame_of, page
 
 OVER = ("completed", "cancelled", "ended")
 PER_PAGE = 25
@@ -185,7 +185,7 @@ async def _declaration(
     if pack is not None:
         pack["action"] = plainly(pack["action"])
     latest = shown["versions"][-1]
-    now = request.app[FRAME]()["now"]
+    now = frame_of(request)["now"]
     return page(
         request,
         "declaration.html.j2",

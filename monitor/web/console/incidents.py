@@ -13,8 +13,7 @@ from aiohttp import web
 from monitor.snapshot import Document
 from monitor.web.console.acting import Faults, done, filled, form_of, plainly, see, writer
 from monitor.web.console.asking import asked
-from monitor.web.keys import FRAME
-from monitor.web.pages import page
+from monitor.web.pages import frame_of, page
 
 PER_PAGE = 25
 LONGEST_TEXT = 100
@@ -178,7 +177,7 @@ async def _incident(
     name = request.match_info["id"]
     incident = await asked(request, "incident.show", {"id": name})
     pack = await asked(request, "incident.pack", {"id": name})
-    now = request.app[FRAME]()["now"]
+    now = frame_of(request)["now"]
     owing = list(owed(incident, now))
     return page(
         request,
