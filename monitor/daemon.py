@@ -42,7 +42,7 @@ from monitor.adapters.webhook import SecretFiles, WebhookNotifier
 from monitor.config import Settings, differences, fingerprint, load
 from monitor.core.alert import Event, Notice
 from monitor.core.book import Book
-from monitor.core.delivery import Accepted, Outcome, Rejected, Retry
+from monitor.core.delivery import Outcome, counted
 from monitor.core.endpoint import Endpoint
 from monitor.core.fact import Fact
 from monitor.core.ledger import head_notice
@@ -534,13 +534,7 @@ class Daemon:
 
     def _pinged(self, outcome: Outcome, before: str) -> str:
         """Count a ping, and log it if it went otherwise than the one before; its trouble, if any."""
-        match outcome:
-            case Accepted():
-                word, trouble = "accepted", ""
-            case Rejected(error):
-                word, trouble = "rejected", error
-            case Retry(error):
-                word, trouble = "retry", error
+        word, trouble = counted(outcome)
         self.telemetry.delivered("dead-man", word)
         if trouble and trouble != before:
             log.error("dead_man_not_pinged", why=trouble)

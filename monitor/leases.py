@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
-from monitor.core.delivery import Accepted, Outcome, Rejected, Retry
+from monitor.core.delivery import Outcome, counted
 from monitor.core.silence import Found, Silence, due
 from monitor.core.standing import Lease, Standing
 from monitor.ports import Clock
@@ -219,13 +219,7 @@ class _Lane:
 
     def _note(self, what: str, outcome: Outcome) -> bool:
         """Count an outcome, and log it if it is another than before; whether it was good."""
-        match outcome:
-            case Accepted():
-                word, trouble = "accepted", ""
-            case Rejected(error):
-                word, trouble = "rejected", error
-            case Retry(error):
-                word, trouble = "retry", error
+        word, trouble = counted(outcome)
         self._on_outcome(self._member.name, word)
         if trouble != self._trouble.get(what, ""):
             self._trouble[what] = trouble

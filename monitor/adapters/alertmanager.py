@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from monitor.adapters.timeout import exactly
 from monitor.adapters.webhook import describe, new_session
 from monitor.core.delivery import Accepted, Outcome, Rejected, Retry
 from monitor.core.silence import Found, Matcher, Silence
@@ -86,10 +86,7 @@ class Alertmanager:
         self._public_url = public_url
         self._sessions = sessions
         self._session: aiohttp.ClientSession | None = None
-        # Without the threshold aiohttp rounds time-outs over 5 s up to a whole second.
-        self._timeout = aiohttp.ClientTimeout(
-            total=timeout.total_seconds(), ceil_threshold=math.inf
-        )
+        self._timeout = exactly(timeout)
 
     @property
     def name(self) -> str:

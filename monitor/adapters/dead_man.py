@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from monitor.adapters.timeout import exactly
 from monitor.adapters.webhook import describe, new_session, redacted
 from monitor.core.delivery import Accepted, Outcome, Rejected, Retry
 
@@ -35,10 +35,7 @@ class DeadMan:
         self._url_file = url_file
         self._sessions = sessions
         self._session: aiohttp.ClientSession | None = None
-        # Without the threshold aiohttp rounds time-outs over 5 s up to a whole second.
-        self._timeout = aiohttp.ClientTimeout(
-            total=timeout.total_seconds(), ceil_threshold=math.inf
-        )
+        self._timeout = exactly(timeout)
 
     async def ping(self) -> Outcome:
         """Ping once. Redirects are not followed: the answer must come from the URL itself."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import os
 import re
 import socket
@@ -26,6 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from monitor.adapters.identity import Identity
+from monitor.adapters.timeout import exactly
 from monitor.adapters.tls import PROBE, Contexts, Seen
 from monitor.core.endpoint import Endpoint, Service
 from monitor.core.verdict import (
@@ -233,9 +233,7 @@ class AiohttpProber:
     def _timeout(self, total: timedelta) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(total)
         if timeout is None:
-            # Without the threshold aiohttp rounds more than 5 s up to a whole second.
-            timeout = aiohttp.ClientTimeout(total=total.total_seconds(), ceil_threshold=math.inf)
-            self._timeouts[total] = timeout
+            timeout = self._timeouts[total] = exactly(total)
         return timeout
 
 

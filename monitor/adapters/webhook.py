@@ -10,7 +10,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import math
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 
+from monitor.adapters.timeout import exactly
 from monitor.core.alert import Event
 from monitor.core.delivery import Accepted, Outcome, Rejected, Retry
 from monitor.errors import ConfigError, Fault
@@ -130,10 +130,7 @@ class WebhookNotifier:
         self._keys = keys
         self._sessions = sessions or new_session
         self._session: aiohttp.ClientSession | None = None
-        # Without the threshold aiohttp rounds time-outs over 5 s up to a whole second.
-        self._timeout = aiohttp.ClientTimeout(
-            total=timeout.total_seconds(), ceil_threshold=math.inf
-        )
+        self._timeout = exactly(timeout)
 
     @property
     def name(self) -> str:

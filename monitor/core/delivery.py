@@ -28,3 +28,18 @@ class Rejected:
 
 
 Outcome: TypeAlias = Accepted | Retry | Rejected
+
+
+def counted(outcome: Outcome) -> tuple[str, str]:
+    """An outcome as metrics count it (accepted, retry, rejected), and its trouble; empty: none.
+
+    >>> counted(Accepted()), counted(Rejected("answered 404"))
+    (('accepted', ''), ('rejected', 'answered 404'))
+    """
+    match outcome:
+        case Accepted():
+            return "accepted", ""
+        case Rejected(error):
+            return "rejected", error
+        case Retry(error):
+            return "retry", error
