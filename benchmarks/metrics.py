@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -132,19 +132,29 @@ def fetch(port: int, gzip: bool) -> None:
 
 @contextlib.contextmanager
 def watched_daemon(
-    folder: Path, plan: Plan, material: Material, url: str, core: int
+    folder: Path,
+    plan: Plan,
+    material: Material,
+    url: str,
+    core: int,
+    *,
+    prepare: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[tuple[Daemon, Path]]:
-    """The daemon with its loop watched; every endpoint has been probed."""
+    """The daemon with its loop watched; every endpoint has been probed.
+
+    `prepare` is given the configuration before the daemon starts, to fill its store.
+    """
     folder.mkdir()
     port, lags, log = free_port(), folder / "lags", folder / "monitor.log"
     path = plan.write(folder, material, url, port)
+    prepare(path)
     command = [sys.executable, "-m", "benchmarks.metrics", "--inside", str(path), str(lags)]
     with running(core, log, *command) as process:
         watched = Daemon(process.pid, port, folder)
 
         def probed() -> bool:
             if process.poll() is not None:
-                sys.exit(f"the daemon ended:\n{log.read_text()}")
+                sys.exit(f"the daemon ended:\n{log.read_text()[-4000:]}")
             return watched.ready() and watched.stored() >= plan.endpoints
 
         wait_until(probed, "probing every endpoint once", 300)

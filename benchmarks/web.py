@@ -26,7 +26,6 @@ from pathlib import Path
 from benchmarks.common import (
     HOST,
     Cores,
-    Daemon,
     Material,
     Plan,
     free_port,
@@ -41,7 +40,7 @@ from benchmarks.common import (
     tool,
     wait_until,
 )
-from benchmarks.metrics import connected_months_ago, worst_lag
+from benchmarks.metrics import connected_months_ago, watched_daemon, worst_lag
 
 GROUPS = 10
 """As `Plan` shares endpoints out."""
@@ -292,28 +291,11 @@ def static(folder: Path, core: int, body: bytes) -> Iterator[int]:
         yield port
 
 
-@contextlib.contextmanager
-def year_old_daemon(
-    folder: Path, plan: Plan, material: Material, url: str, core: int
-) -> Iterator[tuple[Daemon, Path]]:
-    """The daemon on a store with a year in it, its loop watched; every endpoint has been probed."""
-    folder.mkdir()
-    port, lags, log = free_port(), folder / "lags", folder / "monitor.log"
-    path = plan.write(folder, material, url, port)
+def live_a_year(configuration: Path) -> None:
+    """Fill the store of a configuration with a year of history."""
     began = time.monotonic()
-    outages = asyncio.run(write_year(path, datetime.now(UTC)))
+    outages = asyncio.run(write_year(configuration, datetime.now(UTC)))
     say(f"a year with {outages:,} outages written in {time.monotonic() - began:.0f} s")
-    command = [sys.executable, "-m", "benchmarks.metrics", "--inside", str(path), str(lags)]
-    with running(core, log, *command) as process:
-        watched = Daemon(process.pid, port, folder)
-
-        def probed() -> bool:
-            if process.poll() is not None:
-                sys.exit(f"the daemon ended:\n{log.read_text()[-4000:]}")
-            return watched.ready() and watched.stored() >= plan.endpoints
-
-        wait_until(probed, "probing every endpoint once", 300)
-        yield watched, lags
 
 
 def pages(plan: Plan) -> list[str]:
@@ -341,7 +323,14 @@ def measure(
     rows: list[tuple[object, ...]] = []
     with (
         nginx(folder / f"nginx-{count}", material, cores.server, "TLSv1.3") as server,
-        year_old_daemon(folder / f"daemon-{count}", plan, material, server.url, cores.prober) as (
+        watched_daemon(
+            folder / f"daemon-{count}",
+            plan,
+            material,
+            server.url,
+            cores.prober,
+            prepare=live_a_year,
+        ) as (
             watched,
             lags,
         ),

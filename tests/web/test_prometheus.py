@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +14,8 @@ from monitor.core.verdict import Evidence
 from monitor.snapshot import month_rows
 from monitor.web.app import Health, WebServer, build_app
 from monitor.web.tokens import Tokens, create_token
-from tests.tools import find, free_port, need
+from tests.tools import need
+from tests.web.prometheus import prometheus_on, result
 from tests.web.world import World, evidence
 
 PATIENCE = 30.0
@@ -50,52 +52,49 @@ def printed_best(world: World) -> str:
 
 async def answered(session: aiohttp.ClientSession, url: str, query: str) -> dict[str, str]:
     """Values of an instant query by state, once there are any."""
-    while True:
-        with suppress(aiohttp.ClientConnectionError):
-            async with session.get(url, params={"query": query}) as answer:
-                if answer.status == 200 and (found := (await answer.json())["data"]["result"]):
-                    return {one["metric"].get("state", ""): one["value"][1] for one in found}
-        await asyncio.sleep(0.1)
+    found = await result(session, url, query)
+    return {one["metric"].get("state", ""): one["value"][1] for one in found}
+
+
+@asynccontextmanager
+async def scraped(
+    world: World, folder: Path, configured: Callable[[Path, int, str], Path]
+) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    """A session, and the address of a real Prometheus that scrapes the world with a token."""
+    secret, entry = create_token("prometheus", "read")
+    with (folder / "tokens.yaml").open("w") as file:
+        YAML().dump([entry], file)
+    tokens = Tokens(folder / "tokens.yaml")
+    app = build_app(world, world.metrics(), Health(), tokens, world.ask)
+    server = WebServer(app, "127.0.0.1", 0)
+    await server.start()
+    try:
+        configuration = configured(folder, server.port, secret)
+        async with (
+            prometheus_on(configuration, folder / "data") as url,
+            aiohttp.ClientSession() as session,
+            asyncio.timeout(PATIENCE),
+        ):
+            yield session, url
+    finally:
+        await server.stop()
 
 
 async def test_prometheus_scrapes_and_answers(world: World, tmp_path: Path) -> None:
     """After one scrape, with a token, Prometheus answers queries with the Book's figures."""
     need("prometheus")
-    secret, entry = create_token("prometheus", "read")
-    with (tmp_path / "tokens.yaml").open("w") as file:
-        YAML().dump([entry], file)
-    tokens = Tokens(tmp_path / "tokens.yaml")
-    server = WebServer(
-        build_app(world, world.metrics(), Health(), tokens, world.ask), "127.0.0.1", 0
-    )
-    await server.start()
-    port = free_port()
-    prometheus = await asyncio.create_subprocess_exec(
-        str(find("prometheus")),
-        f"--config.file={configuration(tmp_path, server.port, secret)}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}/api/v1/query"
-    try:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
-            assert await answered(session, url, "monitor_incidents") == {
-                "open": "1",
-                "restored": "1",
-                "closed": "0",
-            }
-            labels = 'endpoint="view-main",month="2026-11",basis="best"'
-            ratio = f"monitor_slo_availability_ratio{{{labels}}}"
-            (value,) = (await answered(session, url, ratio)).values()
-            assert float(value) == float(printed_best(world))
-            down = 'monitor_endpoint_state{endpoint="find-main"} == 1'
-            assert await answered(session, url, down) == {"down": "1"}
-    finally:
-        prometheus.terminate()
-        await prometheus.wait()
-        await server.stop()
+    async with scraped(world, tmp_path, configuration) as (session, url):
+        assert await answered(session, url, "monitor_incidents") == {
+            "open": "1",
+            "restored": "1",
+            "closed": "0",
+        }
+        labels = 'endpoint="view-main",month="2026-11",basis="best"'
+        ratio = f"monitor_slo_availability_ratio{{{labels}}}"
+        (value,) = (await answered(session, url, ratio)).values()
+        assert float(value) == float(printed_best(world))
+        down = 'monitor_endpoint_state{endpoint="find-main"} == 1'
+        assert await answered(session, url, down) == {"down": "1"}
 
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "prometheus"
@@ -124,12 +123,7 @@ def shipped(directory: Path, port: int, secret: str) -> Path:
 
 async def series(session: aiohttp.ClientSession, url: str, query: str) -> list[dict[str, str]]:
     """The labels of an instant query's series, once there are any."""
-    while True:
-        with suppress(aiohttp.ClientConnectionError):
-            async with session.get(url, params={"query": query}) as answer:
-                if answer.status == 200 and (found := (await answer.json())["data"]["result"]):
-                    return [one["metric"] for one in found]
-        await asyncio.sleep(0.1)
+    return [one["metric"] for one in await result(session, url, query)]
 
 
 async def test_the_shipped_rules_work_on_what_is_told(world: World, tmp_path: Path) -> None:
@@ -140,42 +134,17 @@ async def test_the_shipped_rules_work_on_what_is_told(world: World, tmp_path: Pa
         return evidence(name)
 
     world.probe = probe
-    secret, entry = create_token("prometheus", "read")
-    with (tmp_path / "tokens.yaml").open("w") as file:
-        YAML().dump([entry], file)
-    tokens = Tokens(tmp_path / "tokens.yaml")
-    server = WebServer(
-        build_app(world, world.metrics(), Health(), tokens, world.ask), "127.0.0.1", 0
-    )
-    await server.start()
-    port = free_port()
-    prometheus = await asyncio.create_subprocess_exec(
-        str(find("prometheus")),
-        f"--config.file={shipped(tmp_path, server.port, secret)}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}/api/v1/query"
-    try:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
-            (down,) = await series(session, url, 'ALERTS{alertname="MonitorEndpointDown"}')
-            assert (down["endpoint"], down["class"]) == ("find-main", "undeclared")
-            budgets = await series(session, url, "slo:period_error_budget_remaining:ratio")
-            assert {(one["sloth_service"], one["sloth_id"]) for one in budgets} == {
-                (name, f"{name}-availability") for name in ("find-main", "view-main", "pat-main")
-            }
-            labels = '{sloth_service="find-main",sloth_slo="availability"}'
-            (rate,) = (
-                await answered(session, url, f"slo:current_burn_rate:ratio{labels}")
-            ).values()
-            assert float(rate) == pytest.approx(180 / 300 / 0.005)
-            probed = await series(session, url, 'probe_success{job="monitor-probe"} == 1')
-            assert {(one["instance"], one["endpoint"]) for one in probed} <= {
-                (name, name) for name in ("find-main", "view-main", "pat-main")
-            }
-    finally:
-        prometheus.terminate()
-        await prometheus.wait()
-        await server.stop()
+    async with scraped(world, tmp_path, shipped) as (session, url):
+        (down,) = await series(session, url, 'ALERTS{alertname="MonitorEndpointDown"}')
+        assert (down["endpoint"], down["class"]) == ("find-main", "undeclared")
+        budgets = await series(session, url, "slo:period_error_budget_remaining:ratio")
+        assert {(one["sloth_service"], one["sloth_id"]) for one in budgets} == {
+            (name, f"{name}-availability") for name in ("find-main", "view-main", "pat-main")
+        }
+        labels = '{sloth_service="find-main",sloth_slo="availability"}'
+        (rate,) = (await answered(session, url, f"slo:current_burn_rate:ratio{labels}")).values()
+        assert float(rate) == pytest.approx(180 / 300 / 0.005)
+        probed = await series(session, url, 'probe_success{job="monitor-probe"} == 1')
+        assert {(one["instance"], one["endpoint"]) for one in probed} <= {
+            (name, name) for name in ("find-main", "view-main", "pat-main")
+        }

@@ -24,8 +24,9 @@ from monitor.web.app import WebServer
 from tests.desks import Place
 from tests.grafana.panels import queries, substituted
 from tests.report.place import sealed_march
-from tests.tools import find, free_port, need
+from tests.tools import need
 from tests.web.api.place import app_of
+from tests.web.prometheus import prometheus_on, result
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 30.0
@@ -58,8 +59,8 @@ class Faces:
     prometheus: str
     session: aiohttp.ClientSession
 
-    async def get(self, path: str, base: str | None = None, **query: str) -> str:
-        async with self.session.get((base or self.url) + path, params=query) as answer:
+    async def get(self, path: str) -> str:
+        async with self.session.get(self.url + path) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.text()
 
@@ -76,36 +77,17 @@ class Faces:
     async def query(self, expr: str) -> list[Any]:
         """The result of an instant query of the real Prometheus, once it has scraped."""
         async with asyncio.timeout(PATIENCE):
-            while True:
-                text = await self.get("/api/v1/query", self.prometheus, query=expr)
-                found: list[Any] = json.loads(text)["data"]["result"]
-                if found:
-                    return found
-                await asyncio.sleep(0.1)
+            return await result(self.session, self.prometheus, expr)
 
 
-@asynccontextmanager
-async def prometheus_over(port: int, folder: Path) -> AsyncIterator[str]:
-    """A real Prometheus that scrapes a port every second; its address."""
-    own = free_port()
+def scraping(port: int, folder: Path) -> Path:
+    """The configuration of a Prometheus that scrapes a port every second."""
     configuration = folder / "prometheus.yaml"
     configuration.write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         f"scrape_configs: [{{job_name: monitor, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
     )
-    process = await asyncio.create_subprocess_exec(
-        str(find("prometheus")),
-        f"--config.file={configuration}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{own}",
-        "--log.level=error",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield f"http://127.0.0.1:{own}"
-    finally:
-        process.terminate()
-        await process.wait()
+    return configuration
 
 
 @asynccontextmanager
@@ -126,26 +108,13 @@ async def opened(folder: Path) -> AsyncIterator[Faces]:
     url = f"http://127.0.0.1:{web.port}"
     try:
         async with (
-            prometheus_over(web.port, folder) as prometheus,
+            prometheus_on(scraping(web.port, folder), folder / "data") as prometheus,
             aiohttp.ClientSession() as session,
         ):
-            await ready(session, prometheus)
             yield Faces(place, folder, url, prometheus, session)
     finally:
         await served.close()
         await web.stop()
-
-
-async def ready(session: aiohttp.ClientSession, prometheus: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                async with session.get(f"{prometheus}/-/ready") as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientConnectorError:
-                pass
-            await asyncio.sleep(0.1)
 
 
 # -- what each face says ---------------------------------------------------------------------------
