@@ -113,6 +113,19 @@ async def test_alerts_that_were_given_up_are_sent_again(visitor: Visitor) -> Non
     assert "A test is queued." in (await visitor.get("/service?done=test"))[2]
 
 
+async def test_alerts_that_were_delivered_are_not_denied(visitor: Visitor) -> None:
+    """Once both receivers have the test, the page says that nothing waits: not that nothing was sent."""
+    site = visitor.site
+    await site.ask("alerts.test", {}, "ops")
+    place = site.place
+    for receiver in ("ops", "boss"):
+        [delivery] = await place.store.due(receiver, place.clock.time, 1)
+        await place.store.delivered(delivery, place.clock.time)
+    await visitor.log_in()
+    text = (await visitor.get("/service"))[2]
+    assert "Nothing waits to be delivered, and nothing was given up." in text
+
+
 async def test_a_change_that_was_found_is_explained(visitor: Visitor) -> None:
     """With the reference of its technical change the finding stands no longer; it needs one."""
     site = visitor.site
