@@ -36,10 +36,6 @@ def counted(outcome: Outcome) -> tuple[str, str]:
     >>> counted(Accepted()), counted(Rejected("answered 404"))
     (('accepted', ''), ('rejected', 'answered 404'))
     """
-    match outcome:
-        case Accepted():
-            return "accepted", ""
-        case Rejected(error):
-            return "rejected", error
-        case Retry(error):
-            return "retry", error
+    if isinstance(outcome, Accepted):
+        return "accepted", ""
+    return "rejected" if isinstance(outcome, Rejected) else "retry", outcome.error
