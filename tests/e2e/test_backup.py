@@ -19,6 +19,8 @@ from tests.e2e.processes import daemon, run, sandbox, wait_for
 
 SETTLED = timedelta(seconds=4)
 """A probe is recorded at most this long after it began: the time-out is 2 s."""
+GAP = timedelta(seconds=10)
+"""Longer than the silence after which the sandbox's endpoints count as not watched."""
 START = datetime.combine(tuesday(datetime.now(UTC).date()), clock(2), UTC)  # in no freeze
 WINDOW = {"start": START.isoformat(), "end": (START + timedelta(hours=1)).isoformat()}
 
@@ -81,6 +83,7 @@ def test_a_backup_under_load_restores_to_the_same_figures(tmp_path: Path) -> Non
             assert again.returncode == 2
             assert "exists already" in again.stderr
             then = account(place.config, moment - SETTLED)
+        silent_from = time.monotonic()
         config = restored(place.folder, copy, tmp_path / "restored")
         for command in (("check",), ("store", "check"), ("ledger", "verify")):
             done = run(*command, "-c", str(config))
@@ -89,6 +92,7 @@ def test_a_backup_under_load_restores_to_the_same_figures(tmp_path: Path) -> Non
         assert [one["endpoints"] for one in then["incidents"]] == [["view-main"]]
         listed = json.loads(run("downtime", "list", "--all", "--json", "-c", str(config)).stdout)
         assert set(acknowledged) <= {one["id"] for one in listed["declarations"]}
+        time.sleep(max(0.0, silent_from + GAP.total_seconds() - time.monotonic()))
         with daemon(config) as running:
             (gap,) = wait_for("the gap", lambda: place.messages("monitor.gap"))
             assert gap["body"]["data"]["since"] < gap["body"]["data"]["until"]
